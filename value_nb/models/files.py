@@ -1,0 +1,105 @@
+"""Model directories: config.json, model.safetensors (the family's own names), tokenizer.json, card.json."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from value_nb.models import lxmert, uniter, vilbert, volta
+from value_nb.models.config import MODEL_TYPE, EncoderConfig
+from value_nb.models.gated_encoder import GatedModel, initialise
+from value_nb.models.keys import Family, State, from_engine, to_engine
+
+WEIGHTS = "model.safetensors"
+FAMILIES = {"uniter": uniter.FAMILY, "lxmert": lxmert.FAMILY, "vilbert": vilbert.FAMILY}
+
+
+def family_of(config: EncoderConfig) -> Family:
+    """Whose tensor names the files of this config use."""
+    return volta.FAMILY if config.key_layout == "volta" else FAMILIES[config.family]
+
+
+def build(config: EncoderConfig, seed: int) -> GatedModel:
+    """Return a model with fresh weights, the same for the same seed; the global random state is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        model = GatedModel(config)
+    initialise(model, config.initializer_range, seed)
+    return model.eval()
+
+
+def build_from(config: EncoderConfig, state: State) -> GatedModel:
+    """Return a float32 model with a checkpoint's tensors, named as its family names them (keys.py)."""
+    config, tensors = to_engine(family_of(config), config, state)
+    with torch.random.fork_rng(devices=[]):
+        model = GatedModel(config)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def start_from_bert(model: GatedModel, bert: State) -> list[str]:
+    """Copy a BERT checkpoint's tensors into a UNITER of the same sizes, as UNITER's authors did.
+
+    Returns the names of the engine's tensors that were set. ValueError where sizes differ.
+    """
+    tensors = uniter.bert_start(model.config, bert)
+    own = model.state_dict()
+    wrong = [
+        f"{n}: {tuple(t.shape)} into {tuple(own[n].shape)}"
+        for n, t in tensors.items()
+        if t.shape != own[n].shape
+    ]
+    if wrong or not tensors:
+        raise ValueError(
+            f"this BERT does not fit the model: {'; '.join(wrong) or 'no tensor has a known name'}"
+        )
+    model.load_state_dict(tensors, strict=False)
+    return sorted(tensors)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; {} where there is no such file."""
+    if not path.is_file():
+        return {}
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds {type(values).__name__}, expected a JSON object")
+    return values
+
+
+def read_weights(directory: Path) -> State:
+    """Read `model.safetensors`; ValueError where it is missing."""
+    path = directory / WEIGHTS
+    if not path.is_file():
+        raise ValueError(
+            f"{directory} has no {WEIGHTS}; a model directory holds config.json, {WEIGHTS}, tokenizer.json"
+        )
+    return load_file(path)
+
+
+def read_model(directory: Path | str) -> GatedModel:
+    """Read a gated model's directory, in float32 whatever the file's dtype."""
+    directory = Path(directory)
+    return build_from(EncoderConfig.load(directory), read_weights(directory))
+
+
+def save_model(directory: Path | str, model: GatedModel, dtype: torch.dtype = torch.float16) -> Path:
+    """Write config.json, and model.safetensors under the family's official names; return the directory."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    state = from_engine(family_of(model.config), model.config, model.state_dict())
+    tensors = {name: t.detach().cpu().to(dtype).contiguous() for name, t in state.items()}
+    partial = directory / f"{WEIGHTS}.partial"
+    save_file(tensors, partial, metadata={"format": "pt"})
+    os.replace(partial, directory / WEIGHTS)
+    model.config.save(directory)
+    return directory
+
+
+def is_gated(directory: Path) -> bool:
+    """Whether a model directory's config.json is one of ours."""
+    return read_json(directory / "config.json").get("model_type") == MODEL_TYPE
