@@ -1,0 +1,115 @@
+"""Running a series of notebooks and keeping its figures, on small notebooks made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from value_nb import figures
+from value_nb.figures import NotebookFailed, execute, fingerprint, run_series, title
+
+KEEP = """
+from matplotlib.figure import Figure
+from value_nb.export import keep
+axes = Figure().add_subplot()
+keep("curve", axes, caption="<b>A & B</b>")
+"""
+
+
+def write(folder: Path, name: str, *cells: str) -> Path:
+    heading = nbformat.v4.new_markdown_cell(f"# About {name}\n\ntext")
+    code = [nbformat.v4.new_code_cell(cell.strip()) for cell in cells]
+    path = folder / f"{name}.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[heading, *code]), path)
+    return path
+
+
+def test_series_keeps_figures_caches_and_reports_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "fingerprint", lambda: "same")
+    out = tmp_path / "figures"
+    good, bad = write(tmp_path, "01_good", KEEP), write(tmp_path, "02_bad", "1 / 0")
+    runs = run_series([good, bad], out)
+    assert [run.error for run in runs] == ["", "02_bad.ipynb: ZeroDivisionError: division by zero in: 1 / 0"]
+    assert sorted(path.name for path in out.iterdir()) == ["01_good", "index.html"]
+    kept = {path.name for path in (out / "01_good").iterdir()}
+    assert kept == {"curve.svg", "curve.png", "curve.json", ".run.json"}
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "About 01_good" in page
+    assert "02_bad.ipynb: ZeroDivisionError" in page
+    assert "<b>A" not in page
+
+    monkeypatch.setattr(figures, "execute", lambda path, environ: pytest.fail(f"{path} was run again"))
+    assert run_series([good], out) == runs[:1]
+
+    monkeypatch.setattr(figures, "execute", lambda path, environ: None)
+    changed = write(tmp_path, "01_good", KEEP, "1 + 1")
+    assert run_series([changed], out)[0].key != runs[0].key
+    assert [path.name for path in (out / "01_good").iterdir()] == [".run.json"]
+
+
+def test_a_failure_takes_the_old_figures_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, environ: dict[str, str]) -> None:
+        raise NotebookFailed("no")
+
+    monkeypatch.setattr(figures, "execute", lambda path, environ: None)
+    path = write(tmp_path, "01_a", "1")
+    run_series([path], tmp_path / "out")
+    monkeypatch.setattr(figures, "execute", fail)
+    assert run_series([path], tmp_path / "out", force=True)[0].error == "no"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+
+
+def test_runs_of_removed_notebooks_are_forgotten_and_other_folders_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "execute", lambda path, environ: None)
+    out = tmp_path / "out"
+    run_series([write(tmp_path, "01_a", "1"), write(tmp_path, "02_b", "1")], out)
+    (out / "mine").mkdir()
+    run_series([tmp_path / "02_b.ipynb"], out)
+    assert sorted(path.name for path in out.iterdir()) == ["02_b", "index.html", "mine"]
+
+
+def test_execute_runs_in_the_notebooks_folder_and_leaves_the_file_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "a", "import os; print(os.getcwd(), os.environ['PLACE'])")
+    before = path.read_bytes()
+    done = execute(path, {"PLACE": "here"})
+    assert done.cells[-1].outputs[0]["text"] == f"{tmp_path} here\n"
+    assert path.read_bytes() == before
+
+
+def test_execute_names_a_cell_that_takes_too_long(tmp_path: Path) -> None:
+    path = write(tmp_path, "slow", "import time; time.sleep(60)")
+    with pytest.raises(NotebookFailed, match=r"slow.ipynb: .*timed out"):
+        execute(path, cell_seconds=2)
+
+
+def test_fingerprint_follows_code_data_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VALUE_NB_DATA", raising=False)
+    for part in ("value_nb", "data"):
+        (tmp_path / part).mkdir()
+    seen = [fingerprint(tmp_path)]
+    (tmp_path / "value_nb" / "a.py").write_text("1", encoding="utf-8")
+    seen.append(fingerprint(tmp_path))
+    (tmp_path / "data" / "a.txt").write_text("1", encoding="utf-8")
+    seen.append(fingerprint(tmp_path))
+    monkeypatch.setenv("VALUE_NB_SETTING", "full")
+    seen.append(fingerprint(tmp_path))
+    assert len(set(seen)) == len(seen)
+    assert fingerprint(tmp_path) == seen[-1]
+
+
+def test_title_falls_back_to_the_name(tmp_path: Path) -> None:
+    assert title(write(tmp_path, "01_a")) == "About 01_a"
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "b.ipynb")
+    assert title(tmp_path / "b.ipynb") == "b"
+
+
+def test_main_refuses_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        figures.main([str(tmp_path / "none.ipynb")])
+    assert "no such notebook" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""Look inside pre-trained vision-and-language transformers: the probes of the VALUE paper, with controls.
+
+    import value_nb as vnb
+    model = vnb.load_model("mini-uniter")
+    data = vnb.load_dataset("mini-flickr30k", split="test")
+    results = vnb.sweep(model, data, [vnb.FusionDegree()])
+    results["fusion_degree"].plot()
+
+Everything is imported when it is first used, so that `import value_nb` takes no time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from value_nb import paper, plots
+    from value_nb.controls import Mismatched, RandomWeights
+    from value_nb.data.example import Example
+    from value_nb.data.registry import datasets, load_dataset
+    from value_nb.export import keep
+    from value_nb.models.registry import load_model, models
+    from value_nb.probes.fusion import FusionDegree
+    from value_nb.result import load_result
+    from value_nb.sweep import sweep
+    from value_nb.trace import Trace
+
+__version__ = "0.1.0"
+
+# Name -> the module that defines it; None: the name is a module of this package.
+_HOMES: dict[str, str | None] = {
+    "Example": "data.example",
+    "FusionDegree": "probes.fusion",
+    "Mismatched": "controls",
+    "RandomWeights": "controls",
+    "Trace": "trace",
+    "datasets": "data.registry",
+    "keep": "export",
+    "load_dataset": "data.registry",
+    "load_model": "models.registry",
+    "load_result": "result",
+    "models": None,
+    "paper": None,
+    "plots": None,
+    "sweep": None,
+    "widgets": None,
+}
+
+# An imported submodule takes its own name in the package, so a function of that name could not be
+# reached. These modules can be called instead: `vnb.sweep(...)` is `value_nb.sweep.sweep(...)`.
+_CALLED = {"models": "models.registry", "sweep": "sweep"}
+
+__all__ = [
+    "Example",
+    "FusionDegree",
+    "Mismatched",
+    "RandomWeights",
+    "Trace",
+    "__version__",
+    "datasets",
+    "keep",
+    "load_dataset",
+    "load_model",
+    "load_result",
+    "models",
+    "paper",
+    "plots",
+    "sweep",
+    "widgets",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"value_nb has no {name!r}; it has: {', '.join(__all__)}")
+    home = _HOMES[name]
+    if home is None:
+        return import_module(f"{__name__}.{name}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Called(ModuleType):
+    """A module that can be called, as the function of the same name that it holds."""
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        """The function; `inspect.signature` and `help` follow it."""
+        name = self.__name__.rpartition(".")[2]
+        return getattr(import_module(f"value_nb.{_CALLED[name]}"), name)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.__wrapped__(*arguments, **options)
+
+
+class _Package(ModuleType):
+    """This package: makes the modules of `_CALLED` callable when an import binds them here."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _CALLED and type(value) is ModuleType:
+            value.__class__ = _Called
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

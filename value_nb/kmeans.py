@@ -1,0 +1,196 @@
+"""Two-means: the best split of a set of points in two, for many sets at once.
+
+Everything is written with inner products. With K the centred inner products of a set's points and z the
+0/1 membership of one cluster of n1 points, the squared distance of point i to that cluster's mean is
+K_ii - 2 (K z)_i / n1 + z'Kz / n1^2. A pair has fewer positions than a state has dimensions, so that is
+many times cheaper than going through the states, and equal to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from value_nb import seeds
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RESTARTS = 10
+MAX_ITERATIONS = 100
+TIE = 1e-9  # runs whose inertia differs by less than this share of the variance are equal: the first is taken
+COLLAPSED = 1e-20  # of the squared length of the states: less variance than this is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class TwoMeans:
+    """The best split found for each set.
+
+    Attributes
+    ----------
+    labels
+        `(set, position)` bool; False on padding. Which part is called True has no meaning.
+    inertia
+        `(set,)` float64: sum of squared distances to the mean of the own part; lower is tighter.
+    """
+
+    labels: Tensor
+    inertia: Tensor
+
+
+def two_means(
+    points: Tensor,
+    valid: Tensor,
+    ids: Sequence[str],
+    *,
+    seed: int,
+    restarts: int = RESTARTS,
+    max_iterations: int = MAX_ITERATIONS,
+) -> TwoMeans:
+    """k-means with k = 2 (Lloyd) on each set, best of several k-means++ starts, in float64.
+
+    The starts of a set come from a hash of its id and the seed, and number its valid points in order:
+    neither the other sets of the batch nor padding changes the answer. Points that are all the same
+    form one part.
+
+    Parameters
+    ----------
+    points
+        `(set, position, width)`; not written into.
+    valid
+        `(set, position)` bool: the points that exist.
+    ids
+        One name for each set, for instance the example's id.
+    seed, restarts, max_iterations
+        Seed and number of the starts; Lloyd stops when nothing changes, or after `max_iterations`.
+
+    Raises
+    ------
+    ValueError
+        When shapes do not fit, a set is empty, or `restarts` is below 1.
+    """
+    import torch
+
+    _check(points, valid, ids, restarts)
+    with torch.no_grad():
+        products = _Products(centred(points, valid))
+        mask = valid.to(products.points.dtype)
+        chosen = _starts(products, valid, ids, seed, restarts)
+        members = _lloyd(products, mask, chosen, max_iterations)
+        inertia = _inertia(products, mask, members)
+        tie = TIE * products.diagonal.sum(dim=1, keepdim=True)
+        best = (inertia <= inertia.amin(dim=1, keepdim=True) + tie).int().argmax(dim=1)
+        rows = torch.arange(len(best), device=best.device)
+        return TwoMeans(members[rows, best] > 0, inertia[rows, best])
+
+
+def centred(points: Tensor, valid: Tensor) -> Tensor:
+    """Points minus the mean of their set, float64; 0 on padding, and everywhere in a set without spread."""
+    import torch
+
+    mask = valid.unsqueeze(-1)
+    kept = torch.where(mask, exact(points), 0.0)
+    mean = kept.sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+    moved = torch.where(mask, kept - mean, 0.0)
+    spread, length = moved.square().sum(dim=(1, 2)), kept.square().sum(dim=(1, 2))
+    return torch.where((spread > COLLAPSED * length)[:, None, None], moved, 0.0)
+
+
+def exact(values: Tensor) -> Tensor:
+    """The same numbers in float64, on the CPU where the device has none (Apple's)."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
+class _Products:
+    """Inner products of the points of each set: as a matrix where that is smaller, else by the points."""
+
+    def __init__(self, points: Tensor) -> None:
+        self.points = points
+        self.diagonal = points.square().sum(dim=-1)  # (set, position)
+        dense = points.shape[1] <= points.shape[2]
+        self.gram = points @ points.transpose(1, 2) if dense else None
+
+    def apply(self, members: Tensor) -> Tensor:
+        """K z for each row z: `(set, restart, position)` -> the same shape."""
+        if self.gram is not None:
+            return members @ self.gram
+        return (members @ self.points) @ self.points.transpose(1, 2)
+
+
+def _starts(
+    products: _Products, valid: Tensor, ids: Sequence[str], seed: int, restarts: int
+) -> tuple[Tensor, Tensor]:
+    """k-means++: a point at random, then one with probability in proportion to squared distance.
+
+    Returns two `(set, restart)` tensors of positions.
+    """
+    import torch
+
+    draws = np.stack([seeds.uniforms(i, seed, 2 * restarts, purpose="two-means") for i in ids])
+    one, two = torch.from_numpy(draws).to(products.points.device).view(len(ids), restarts, 2).unbind(-1)
+    rank = valid.cumsum(dim=1)  # 1, 2, ... at the valid positions
+    wanted = (one * rank[:, -1:]).long() + 1
+    first = torch.searchsorted(rank, wanted)
+    distance = _distances(products, first) * valid.unsqueeze(1)
+    reach = distance.cumsum(dim=-1)
+    second = torch.searchsorted(reach, (two * reach[..., -1]).unsqueeze(-1), right=True).squeeze(-1)
+    return first, torch.where(reach[..., -1] > 0, second.clamp(max=valid.shape[1] - 1), first)
+
+
+def _distances(products: _Products, chosen: Tensor) -> Tensor:
+    """Squared distances to a chosen point: `(set, restart)` -> `(set, restart, position)`."""
+    import torch
+
+    points = torch.nn.functional.one_hot(chosen, products.points.shape[1]).to(products.points.dtype)
+    own = products.diagonal.gather(1, chosen).unsqueeze(-1)
+    return (products.diagonal.unsqueeze(1) + own - 2 * products.apply(points)).clamp(min=0)
+
+
+def _lloyd(products: _Products, mask: Tensor, chosen: tuple[Tensor, Tensor], max_iterations: int) -> Tensor:
+    """Assign and average until nothing changes; `(set, restart, position)` 0/1 members of one part."""
+    mask = mask.unsqueeze(1)
+    members = (_distances(products, chosen[1]) < _distances(products, chosen[0])).to(mask.dtype) * mask
+    for _ in range(max_iterations):
+        near, far = _to_means(products, members, mask)
+        moved = (near < far).to(mask.dtype) * mask
+        if bool((moved == members).all()):
+            break
+        members = moved
+    return members
+
+
+def _to_means(products: _Products, members: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances of every point to the means of both parts, less K_ii; infinite for an empty part.
+
+    Points are centred, so the inner products with the other part's sum are those with this one's, negated.
+    """
+    import torch
+
+    sums = products.apply(members)
+    within = (sums * members).sum(dim=-1, keepdim=True)
+    one, two = (part.sum(dim=-1, keepdim=True) for part in (members, mask - members))
+    near = torch.where(one > 0, within / one.square() - 2 * sums / one, torch.inf)
+    return near, torch.where(two > 0, within / two.square() + 2 * sums / two, torch.inf)
+
+
+def _inertia(products: _Products, mask: Tensor, members: Tensor) -> Tensor:
+    """`(set, restart)`: total squared length less what the two means account for."""
+    within = (products.apply(members) * members).sum(dim=-1)
+    one, two = (part.sum(dim=-1).clamp(min=1) for part in (members, mask.unsqueeze(1) - members))
+    return (products.diagonal.sum(dim=-1, keepdim=True) - within / one - within / two).clamp(min=0)
+
+
+def _check(points: Tensor, valid: Tensor, ids: Sequence[str], restarts: int) -> None:
+    if points.ndim != 3 or points.shape[:2] != valid.shape or len(ids) != len(points):
+        raise ValueError(
+            f"points {tuple(points.shape)}, valid {tuple(valid.shape)} and {len(ids)} ids do not fit; "
+            "expected (set, position, width), (set, position) and one id for each set"
+        )
+    if not bool(valid.any(dim=1).all()):
+        empty = ids[int((~valid.any(dim=1)).nonzero()[0])]
+        raise ValueError(f"set {empty!r} has no valid point; leave it out")
+    if restarts < 1:
+        raise ValueError(f"restarts is {restarts}; at least 1 start is needed, {RESTARTS} are usual")

@@ -1,0 +1,100 @@
+"""Sums and counts per image: what a probe keeps of a data set, however many examples it has."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+
+
+class ImageSums:
+    """For each key (a layer, for instance) and image: the sum of values and how many there were.
+
+    Adding is the only thing that happens to it, so accumulators of shards merge in any order. Sums are
+    float64: another order of the captions of one image can move a sum by rounding (1e-16 of its size).
+
+    Examples
+    --------
+    >>> sums = ImageSums()
+    >>> sums.add("layer 1", ["a", "a", "b"], np.array([[1.0], [3.0], [5.0]]))
+    >>> ids, num, den = sums.table("layer 1")
+    >>> ids, num[:, 0].tolist(), den[:, 0].tolist()
+    (['a', 'b'], [4.0, 5.0], [2.0, 1.0])
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._sums: dict[Hashable, np.ndarray] = {}  # key -> (sum or count, image, cell, ...)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._rows)
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """Everything that values were added under, in order of first arrival."""
+        return list(self._sums)
+
+    @property
+    def image_ids(self) -> list[str]:
+        """All images, sorted."""
+        return sorted(self._rows)
+
+    def add(self, key: Hashable, image_ids: Sequence[str], values: np.ndarray) -> None:
+        """Add a batch.
+
+        Parameters
+        ----------
+        key
+            Where to add; all values under one key have the same cells.
+        image_ids
+            `(example,)`: the image of each example.
+        values
+            `(example, cell, ...)`; nan means not defined there, and counts nothing.
+        """
+        values = np.asarray(values, dtype=np.float64)
+        if len(values) != len(image_ids):
+            raise ValueError(
+                f"{len(values)} rows of values for {len(image_ids)} examples; expected a row each"
+            )
+        known = ~np.isnan(values)
+        rows = self._rows_of(image_ids)
+        store = self._store(key, values.shape[1:])
+        np.add.at(store[0], rows, np.where(known, values, 0.0))
+        np.add.at(store[1], rows, known.astype(np.float64))
+
+    def merge(self, other: ImageSums) -> ImageSums:
+        """A new accumulator with what both hold; neither is changed. Associative and commutative."""
+        merged = ImageSums()
+        for part in (self, other):
+            for key, store in part._sums.items():
+                rows = merged._rows_of(list(part._rows))
+                target = merged._store(key, store.shape[2:])
+                target[:, rows] += store[:, : len(rows)]
+        return merged
+
+    def table(self, key: Hashable) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """(image ids sorted, sums `(image, cell, ...)`, counts of the same shape) of one key."""
+        if key not in self._sums:
+            raise KeyError(f"nothing was added under {key!r}; keys: {self.keys}")
+        ids = self.image_ids
+        store = self._store(key, self._sums[key].shape[2:])[:, [self._rows[i] for i in ids]]
+        return ids, store[0], store[1]
+
+    def _rows_of(self, image_ids: Iterable[str]) -> np.ndarray:
+        rows = self._rows
+        return np.array([rows.setdefault(i, len(rows)) for i in image_ids], dtype=np.intp)
+
+    def _store(self, key: Hashable, cells: tuple[int, ...]) -> np.ndarray:
+        """The array of a key, with room for all images known so far."""
+        store = self._sums.get(key)
+        if store is None:
+            store = np.zeros((2, max(len(self._rows), 16), *cells))
+        if store.shape[2:] != cells:
+            raise ValueError(f"values of shape {cells} under {key!r}, which holds {store.shape[2:]}")
+        if store.shape[1] < len(self._rows):
+            larger = np.zeros((2, max(2 * store.shape[1], len(self._rows)), *cells))
+            larger[:, : store.shape[1]] = store
+            store = larger
+        self._sums[key] = store
+        return store
