@@ -13,11 +13,15 @@ from data.build.scenes import sample_scene
 COUNT = 6
 
 
+def in_this_process(ids, seed):
+    return map(corpus.make_picture, ids, repeat(seed))
+
+
 @pytest.fixture
 def work(tmp_path, monkeypatch):
     """A folder with an untrained detector; pictures are made in this process, in chunks of two."""
     monkeypatch.setattr(corpus, "CHUNK", 2)
-    monkeypatch.setattr(corpus, "make_pictures", lambda ids, seed: map(corpus.make_picture, ids, repeat(seed)))
+    monkeypatch.setattr(corpus, "make_pictures", in_this_process)
     torch.manual_seed(0)
     (tmp_path / "work").mkdir()
     detector.save(detector.Describer(), tmp_path / "work" / "detector.safetensors")
@@ -80,7 +84,7 @@ def test_an_interrupted_corpus_goes_on_and_comes_out_the_same(work, monkeypatch)
 
     def make(ids, seed):
         asked.extend(ids)
-        return map(corpus.make_picture, ids, repeat(seed))
+        return in_this_process(ids, seed)
 
     monkeypatch.setattr(corpus, "make_pictures", make)
     again = read(corpus.make_corpus(work, "dev", COUNT, 1))
