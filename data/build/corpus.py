@@ -153,15 +153,6 @@ def _arrays(pictures: list[Picture], model: detector.Describer) -> dict[str, np.
     }
 
 
-def caption_texts(path: Path) -> frozenset[str]:
-    """All captions of a corpus file, in lower case, one space between words."""
-    names = vocabulary.pieces()
-    with np.load(path, allow_pickle=False) as arrays:
-        rows = zip(arrays["pieces"].tolist(), arrays["length"].tolist(), strict=True)
-        texts = (" ".join(names[i] for i in pieces[1 : length - 1]) for pieces, length in rows)
-        return frozenset(text.replace(" ##", "") for text in texts)
-
-
 def _ragged(name: str, lists: list[list[str]]) -> dict[str, np.ndarray]:
     offsets = np.cumsum([0, *map(len, lists)]).astype(np.int64)
     return {f"{name}_flat": np.array([a for atoms in lists for a in atoms]), f"{name}_offset": offsets}

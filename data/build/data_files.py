@@ -18,7 +18,8 @@ DRAWN = ("val", "test")
 def write(out: Path, model: detector.Describer, trained_on: frozenset[str], seed: int, fast: bool) -> None:
     """Write the data set into `out`, in the layout that the loaders read.
 
-    `trained_on`: the captions of pre-training, in lower case; no probing sentence is among them.
+    `trained_on`: the captions of pre-training, in lower case; no probing sentence is among them. How far
+    trivial baselines come on the probing tasks goes to senteval_baselines.csv.
     """
     split_of = picture_splits(fast)
     pictures = make_shown(list(split_of), seed)
@@ -30,4 +31,5 @@ def write(out: Path, model: detector.Describer, trained_on: frozenset[str], seed
     write_visual_genome_files(scenes, split_of, out / "visual_genome", seed)
     write_features(out / "features.h5", pictures, model)
     shown = {" ".join(s.words).lower() for p in pictures for s in p.sentences}
-    senteval_files.write_senteval_files(out / "senteval", seed, avoid=trained_on | shown, fast=fast)
+    table = senteval_files.write_senteval_files(out / "senteval", seed, avoid=trained_on | shown, fast=fast)
+    table.to_csv(out / "senteval_baselines.csv", index=True, lineterminator="\n")

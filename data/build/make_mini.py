@@ -109,10 +109,10 @@ def _corpora(work: Path, sizes: Sizes, seed: int) -> None:
 
 
 def _data(work: Path, sizes: Sizes, seed: int) -> None:
-    from data.build import data_files
+    from data.build import data_files, senteval_files
 
     model = detector.load(work / "work" / "detector.safetensors")
-    trained_on = corpus.caption_texts(work / "work" / "corpus-pretrain.npz")
+    trained_on = senteval_files.trained_captions([work / "work" / "corpus-pretrain.npz"])
     data_files.write(work / "data", model, trained_on, seed, sizes.fast)
 
 

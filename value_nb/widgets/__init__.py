@@ -1,0 +1,26 @@
+"""Panels for notebooks: controls over a figure, and every panel's state as plain Python values.
+
+choices = Choices("mini-uniter", "mini-flickr30k", 64)
+panel = AttentionPanel(model, data); panel.layer = 3; panel.figure
+"""
+
+from value_nb.widgets.attention import AttentionPanel
+from value_nb.widgets.card import card_table
+from value_nb.widgets.choices import Choices
+from value_nb.widgets.clusters import Clusters, pair_clusters, two_clusters
+from value_nb.widgets.fusion import FusionPanel
+from value_nb.widgets.panel import Panel, PanelFigure
+from value_nb.widgets.picture import region_figure
+
+__all__ = [
+    "AttentionPanel",
+    "Choices",
+    "Clusters",
+    "FusionPanel",
+    "Panel",
+    "PanelFigure",
+    "card_table",
+    "pair_clusters",
+    "region_figure",
+    "two_clusters",
+]

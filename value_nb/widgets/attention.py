@@ -1,0 +1,390 @@
+"""Attention of one example: words and regions as a map, and the strongest regions in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ipywidgets import Dropdown, IntSlider, Layout, SelectionSlider
+
+from value_nb import style
+from value_nb.widgets import picture
+from value_nb.widgets.panel import Panel
+from value_nb.widgets.state import State, pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+    from value_nb.data.example import Example
+    from value_nb.models.base import VLModel
+    from value_nb.trace import Trace
+
+MEAN = "mean"
+STRONGEST = 3  # so many regions are named in the picture
+KEPT = 16  # traces of so many examples are kept
+PICTURE, MAP, SCALE = (0.005, 0.2, 0.365, 0.62), (0.475, 0.2, 0.45, 0.675), (0.934, 0.2, 0.012, 0.675)
+SIZE = (9.6, 4.8)  # inches
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One attention map as the panel shows it.
+
+    Attributes
+    ----------
+    matrix
+        Rows are words (regions, for "image->image"), columns are regions (words, for "text->text").
+    roles
+        Who looks and who is looked at, in words.
+    weights
+        `(region,)`: attention between the chosen word or region and each region; None without a picture side.
+    even
+        What each would get if the softmax were spread evenly.
+    """
+
+    matrix: pd.DataFrame
+    roles: str
+    weights: np.ndarray | None
+    even: float
+
+
+class AttentionPanel(Panel):
+    """Picture and attention map of one example at a time.
+
+    Left: the picture; regions are tinted by the attention between them and the chosen word, and the
+    strongest carry their name; dashed green is what the annotation links to the word's phrase. Right: the
+    map. Its rows are words and its columns regions whichever way the attention goes, so that both ways
+    compare; its title says who looks. What goes to [CLS], [SEP] and the other modality is not shown.
+
+    Parameters
+    ----------
+    model
+        With pictures.
+    data
+        Examples with regions, for instance from `load_dataset`.
+    layer, head, direction, example
+        To start with; by default the last layer, the mean over heads, "text->image", and the first example.
+
+    Attributes
+    ----------
+    example
+        Index of the example in `data`.
+    direction
+        "text->image" (words look at regions) and so on; with the stack after a comma where two stacks have
+        the direction, as in "text->text, cross".
+    layer
+        1-based.
+    head
+        0-based, or "mean".
+    focus
+        Index of the chosen word, or region for "image->image".
+
+    Raises
+    ------
+    ValueError
+        For data without pictures, a model without them, or a value that is not among the choices.
+    """
+
+    example = State("Index of the example in the data.")
+    direction = State("Who looks at whom: 'query->key'.")
+    layer = State("1-based layer.")
+    head = State("0-based head, or 'mean'.")
+    focus = State("Index of the chosen word, or region for 'image->image'.")
+
+    def __init__(
+        self,
+        model: VLModel,
+        data: Sequence[Example],
+        layer: int | None = None,
+        head: int | str = MEAN,
+        direction: str | None = None,
+        example: int = 0,
+    ) -> None:
+        if not len(data):
+            raise ValueError("no examples came; check the data set and its limit")
+        self.model, self.data = model, data
+        self._places = _places(model)
+        self._traces: dict[int, Trace] = {}
+        self._drawn: tuple[int, str] | None = None
+        first = next((d for d in self._places if d.startswith("text->image")), next(iter(self._places)))
+        controls = {
+            "example": IntSlider(max=len(data) - 1, description="example"),
+            "direction": Dropdown(options=list(self._places), value=first, description="direction"),
+            "layer": IntSlider(min=1, max=1, description="layer"),
+            "head": SelectionSlider(options=[MEAN], description="head"),
+            "focus": Dropdown(options=[("", 0)], description="word", layout=Layout(width="300px")),
+        }
+        self.controls = controls
+        self._check_picture(example)
+        self.example, self.direction = example, first if direction is None else direction
+        self._fit_layers()
+        self._fit_focus()
+        self.layer = controls["layer"].max if layer is None else layer
+        self.head = head
+        rows = (("example", "direction", "focus"), ("layer", "head"))
+        super().__init__(controls, rows, *SIZE)
+
+    @property
+    def trace(self) -> Trace:
+        """Everything that the model did to the present example."""
+        index = int(self.example)
+        if index not in self._traces:
+            self._check_picture(index)
+            while len(self._traces) >= KEPT:
+                self._traces.pop(next(iter(self._traces)))
+            self._traces[index] = self.model.trace(self.data[index])
+        return self._traces[index]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The map as it is shown, with its labels."""
+        return self._view().matrix
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """(stack, direction) of the present map."""
+        return self._places[self.direction]
+
+    def _check_picture(self, index: int) -> None:
+        if not 0 <= index < len(self.data):
+            raise ValueError(f"example={index!r}; expected a whole number from 0 to {len(self.data) - 1}")
+        example = self.data[index]
+        if example.regions is None or not len(example.regions):
+            raise ValueError(f"example {example.id!r} has no regions; this panel needs data with pictures")
+
+    def _follow(self, name: str) -> None:
+        if name == "direction":
+            self._fit_layers()
+        if name in ("example", "direction"):
+            self._fit_focus()
+
+    def _fit_layers(self) -> None:
+        """Layers and heads that the stack of this direction has; the present ones stay where they can."""
+        stack, direction = self.place
+        self.controls["layer"].max = self.model.stacks[stack]
+        heads = self.model.heads(stack, direction)
+        offered = [MEAN, *range(heads)]
+        if list(self.controls["head"].options) != offered:
+            now = self.head
+            self.controls["head"].options = offered
+            self.head = now if now in offered else MEAN
+
+    def _fit_focus(self) -> None:
+        """Words of this example, or its regions where no word takes part."""
+        control, words = self.controls["focus"], self.place[1] != "image->image"
+        labels = self.trace.streams["text" if words else "image"].labels
+        offered = [(f"{index} {label}" if words else label, index) for index, label in enumerate(labels)]
+        if pairs(control) != offered:
+            control.options = offered
+            control.value = _first_linked(self.trace.example) if words else 0
+        control.description = "word" if words else "region"
+
+    def _view(self) -> View:
+        return look(self.trace, self.place, self.layer, self.head, self.focus)
+
+    def _draw(self, figure: Figure, fresh: bool) -> str:
+        view, trace = self._view(), self.trace
+        scene = (int(self.example), str(self.direction))
+        if fresh or self._drawn != scene:
+            figure.clear()
+            axes = _Axes(figure, trace.example, view)
+            if not fresh:
+                self._axes, self._drawn, self._background = axes, scene, None
+        else:
+            axes = self._axes
+        axes.update(view, int(self.focus), self._title())
+        return say(trace, view, self.place[1], int(self.focus), self._title())
+
+    def _moving(self) -> Sequence[Artist]:
+        return self._axes.moving
+
+    def _title(self) -> str:
+        stack, direction = self.place
+        named = "" if len(self.model.stacks) == 1 else f" of the {stack} stack"
+        head = f"head {self.head}"
+        if self.head == MEAN:
+            head = f"mean over {self.model.heads(stack, direction)} heads"
+        return f"Layer {self.layer}{named}, {head}"
+
+
+def look(trace: Trace, place: tuple[str, str], layer: int, head: int | str, focus: int) -> View:
+    """The map of one place as the panel lays it out; see `View`."""
+    stack, direction = place
+    matrix = trace.attention(direction, layer, head, stack).drop(columns="unassigned")
+    query, key = direction.split("->")
+    names = {"text": "words", "image": "regions"}
+    even = 1.0 / sum(len(trace.streams[s].tokens) for s in (("text", "image") if trace.joint else (key,)))
+    roles = f"rows: {names[query]} look; columns: {names[key]} are looked at"
+    if direction == "image->text":
+        matrix, roles = matrix.T, "columns: regions look; rows: words are looked at"
+    weights = None if direction == "text->text" else matrix.to_numpy(float)[focus]
+    return View(matrix, roles, weights, even)
+
+
+def say(trace: Trace, view: View, direction: str, focus: int, place: str) -> str:
+    """The strongest partner of the chosen word or region, beside what an even spread would give."""
+    row = view.matrix.to_numpy(float)[focus]
+    best = int(row.argmax())
+    chosen, partner = (f"“{view.matrix.index[focus]}”", f"“{view.matrix.columns[best]}”")
+    what = f"{chosen} looks most at {partner}"
+    if direction == "image->text":
+        what = f"the region that looks most at {chosen} is {partner}"
+    even = f"{row[best]:.3f} of its attention; spread evenly, every position would get {view.even:.3f}"
+    return f"{place}: {what} ({even}).{_gold(trace.example, direction, focus, best)}"
+
+
+def _gold(example: Example, direction: str, focus: int, best: int) -> str:
+    """Whether the annotation links the chosen word to that region; "" where the question makes no sense."""
+    if direction not in ("text->image", "image->text"):
+        return ""
+    linked = _linked(example, focus)
+    if not linked:
+        return " The annotation links no region to this word."
+    return (
+        " The annotation links that region to the word."
+        if best in linked
+        else " The annotation links another region to the word."
+    )
+
+
+def _linked(example: Example, word: int) -> set[int]:
+    return {region for phrase in example.phrases if word in phrase.words for region in phrase.regions}
+
+
+def _first_linked(example: Example) -> int:
+    """Last word of the first phrase that a region shows: usually a noun."""
+    return next((phrase.last for phrase in example.phrases if phrase.regions), 0)
+
+
+def _places(model: VLModel) -> dict[str, tuple[str, str]]:
+    """What the direction control offers -> (stack, direction); cross-modal ones first."""
+    found = [(stack, direction) for stack, names in model.directions.items() for direction in names]
+    if not any("image" in direction for _, direction in found):
+        raise ValueError(f"{model.name} has no pictures; this panel needs a vision-and-language model")
+    found.sort(key=lambda place: place[1].split("->")[0] == place[1].split("->")[1])
+    names = [direction for _, direction in found]
+    ordered = sorted(
+        found, key=lambda place: ("text->image", "image->text", "text->text", "image->image").index(place[1])
+    )
+    return {
+        direction if names.count(direction) == 1 else f"{direction}, {stack}": (stack, direction)
+        for stack, direction in ordered
+    }
+
+
+class _Axes:
+    """What the panel draws into: made once for an example and direction, then changed in place."""
+
+    def __init__(self, figure: Figure, example: Example, view: View) -> None:
+        import seaborn  # noqa: F401  # brings its colour maps
+
+        self.example, self.figure = example, figure
+        self.picture, self.map = figure.add_axes(PICTURE), figure.add_axes(MAP)
+        picture.show_picture(self.picture, example)
+        self.picture.set_title(picture.wrapped(example.caption, 48), fontsize=10.5)
+        self._make_boxes()
+        self._make_map(view)
+        self.tags: list[Any] = []
+
+    def _make_boxes(self) -> None:
+        self.boxes = picture.pixel_boxes(self.example)
+        self.sheen = [picture.rectangle(box, edgecolor="white", zorder=2) for box in self.boxes]
+        self.patches = [picture.rectangle(box, zorder=2.1) for box in self.boxes]
+        self.gold = [
+            picture.rectangle(box, edgecolor=style.MISMATCHED, linestyle="--", linewidth=2.2, zorder=4)
+            for box in self.boxes
+        ]
+        for patch in (*self.sheen, *self.patches, *self.gold):
+            self.picture.add_patch(patch)
+        self.note = self.picture.text(
+            0.0, -0.025, "", transform=self.picture.transAxes, va="top", fontsize=9, color="#404040"
+        )
+
+    def _make_map(self, view: View) -> None:
+        rows, columns = view.matrix.shape
+        self.mesh = self.map.pcolormesh(
+            view.matrix.to_numpy(float), cmap=style.SEQUENTIAL, edgecolors="white", linewidth=0.15
+        )
+        self.map.invert_yaxis()
+        size = 8.5 if max(rows, columns) <= 16 else 7.5
+        self.map.set_xticks(np.arange(columns) + 0.5, view.matrix.columns, rotation=90, fontsize=size)
+        self.map.set_yticks(np.arange(rows) + 0.5, view.matrix.index, fontsize=size)
+        self.map.tick_params(length=0, pad=2)
+        self.title = self.map.set_title(" \n ", fontsize=10)
+        for side in self.map.spines.values():
+            side.set_visible(False)
+        self.bar = self.figure.colorbar(self.mesh, cax=self.figure.add_axes(SCALE))
+        self.bar.outline.set_visible(False)
+        self.bar.ax.tick_params(length=2, labelsize=8)
+        self.row = picture.rectangle(
+            np.array([0, 0, columns, 1]), edgecolor=style.PAPER, linewidth=2.0, zorder=5, clip_on=False
+        )
+        self.map.add_patch(self.row)
+
+    @property
+    def moving(self) -> list[Artist]:
+        """What `update` changes."""
+        boxes = [*self.sheen, *self.patches, *self.gold, *self.tags, self.note]
+        return [*boxes, self.mesh, self.row, self.title, self.bar.ax]
+
+    def update(self, view: View, focus: int, title: str) -> None:
+        """Show other numbers at the same places."""
+        values = view.matrix.to_numpy(float)
+        self.mesh.set_array(values)
+        self.mesh.set_clim(0.0, max(float(values.max()), 1e-9))
+        self.row.set_y(focus)
+        self.title.set_text(f"{title}\n{view.roles}")
+        self._tint(view, focus)
+
+    def _tint(self, view: View, focus: int) -> None:
+        for tag in self.tags:
+            tag.remove()
+        n = len(self.boxes)
+        weights = np.zeros(n) if view.weights is None else view.weights
+        top = float(weights.max(initial=0.0))
+        shares = weights / top if top > 0 else weights
+        strongest = [int(i) for i in np.argsort(-weights, kind="stable")[:STRONGEST] if weights[i] > 0]
+        linked = _linked(self.example, focus) if "words" in view.roles and view.weights is not None else set()
+        for index in range(n):
+            self._dress(index, float(shares[index]), index in strongest, index in linked)
+        names, boxes = _regions_named(self.example, weights, strongest), self.boxes
+        self.tags = picture.place_tags(
+            self.picture,
+            [picture.Tag(text, boxes[i, 0], boxes[i, 1], style.PAPER) for i, text in names],
+        )
+        self.note.set_text(_key(view, bool(linked)))
+
+    def _dress(self, index: int, share: float, strong: bool, linked: bool) -> None:
+        from matplotlib.colors import to_rgba
+
+        annotated = _sources(self.example)[index] == "annotated"
+        shown = strong or annotated
+        line = 2.2 if strong else 0.9
+        self.sheen[index].set(visible=shown, linewidth=line + 1.6, alpha=0.8)
+        self.patches[index].set(visible=shown, linewidth=line, zorder=3 if strong else 2.1)
+        self.patches[index].set_edgecolor(style.PAPER if strong else "#303030")
+        self.patches[index].set_facecolor(to_rgba(style.PAPER, 0.28 * share) if strong else "none")
+        self.gold[index].set_visible(linked)
+
+
+def _key(view: View, linked: bool) -> str:
+    if view.weights is None:
+        return "No region takes part in this direction."
+    parts = [f"orange: the {STRONGEST} strongest regions"]
+    if linked:
+        parts.append("dashed green: linked to the word by annotation")
+    return "\n".join([*parts, "thin: other annotated regions"])
+
+
+def _regions_named(example: Example, weights: np.ndarray, chosen: Sequence[int]) -> list[tuple[int, str]]:
+    regions = example.regions
+    names = () if regions is None else regions.names
+    return [(i, f"r{i} {names[i]} {weights[i]:.3f}".replace("  ", " ")) for i in chosen]
+
+
+def _sources(example: Example) -> tuple[str, ...]:
+    return () if example.regions is None else example.regions.sources
