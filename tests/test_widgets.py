@@ -380,11 +380,21 @@ def test_no_picture_without_regions(data):
 def test_the_card_starts_with_the_gate():
     model = tiny_model("uniter")
     assert card_table(model)["tiny-uniter"].to_dict() == {"quality gate": "not measured"}
-    model.card = {"gate_met": False, "matching": {"auc": 0.51239, "pairs": 7}, "curve": [1, 2]}
+    auc = {"value": 0.51239, "lo": 0.5, "hi": 0.52}
+    model.card = {
+        "gate_met": False,
+        "gate": [{"condition": "matching AUC", "value": 0.51239, "least": 0.95, "met": False}],
+        "metrics": {"words": {"colour": {"n_words": 7, "errors removed": None}}, "matching AUC": auc},
+        "steps": 60,
+        "training": {"batch": 64},
+    }
     assert card_table(model)["tiny-uniter"].to_dict() == {
         "quality gate": "not met",
-        "matching: auc": "0.5124",
-        "matching: pairs": 7,
+        "gate: matching AUC": "0.512, at least 0.95: not met",
+        "words: colour: n words": "7",
+        "words: colour: errors removed": "not measured",
+        "matching AUC": "0.512 (0.5 to 0.52)",
+        "steps": "60",
     }
 
 

@@ -91,7 +91,7 @@ def picture_batch(
     """Pictures for some captions, a third of them of other captions, with regions hidden."""
     rng = np.random.default_rng([seed, PICTURES, step])
     images = pictures_for(corpus, captions, rng)
-    hidden = mask_regions(corpus.region_class[images].shape, rng)
+    hidden = mask_regions(corpus.boxes[images], rng)
     return dress(corpus, images, hidden, images == corpus.caption_image[captions], location_size, global_row)
 
 

@@ -27,6 +27,7 @@ class Learner(Protocol):
     module: nn.Module
     started_from: str
     shares: WordShares
+    peak: float
 
     def losses(self, corpus: TrainingCorpus, size: int, seed: int, step: int) -> Losses:
         """Losses of a step's batch, with gradients."""
@@ -40,6 +41,7 @@ class TextLearner:
 
     started_from = "random weights"
     shares = model_configs.TEXT_SHARES
+    peak = model_configs.TEXT_PEAK
 
     def __init__(self, vocabulary: int, seed: int) -> None:
         self.vocabulary = vocabulary
@@ -63,6 +65,7 @@ class PairLearner:
     """A gated model: captions and pictures."""
 
     shares = model_configs.PAIR_SHARES
+    peak = model_configs.PAIR_PEAK
 
     def __init__(
         self, name: str, corpus: TrainingCorpus, vocabulary: int, seed: int, start: Path | None

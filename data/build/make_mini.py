@@ -49,10 +49,16 @@ FAST = Sizes(120, 2, 250, 50, 50, 60, 400, True)
 
 def main(arguments: list[str] | None = None) -> None:
     """Build everything that is missing, and say how long each stage took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="small and quick; its models are good for nothing")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="small and quick; its models are good for nothing"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "mini", help="where the miniature goes")
-    parser.add_argument("--work", type=Path, help="where work files are kept (default: build/mini or build/mini-fast)")
+    parser.add_argument(
+        "--work", type=Path, help="where work files are kept (default: build/mini or build/mini-fast)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     work = options.work or ROOT / "build" / ("mini-fast" if options.fast else "mini")

@@ -86,7 +86,7 @@ def settings(
     used = {
         "model": name, "steps": steps, "seed": seed, "fast": fast, "batch": BATCH,
         "started_from": learner.started_from, "captions": len(corpus), "pictures": corpus.n_images,
-        "peak_learning_rate": schedule.PEAK, "warmup_share": schedule.WARMUP_SHARE,
+        "peak_learning_rate": learner.peak, "warmup_share": schedule.WARMUP_SHARE,
         "weight_decay": schedule.WEIGHT_DECAY, "clip": schedule.CLIP,
         "masked_word_share": learner.shares.other, "masked_scene_word_share": learner.shares.scene,
     }  # fmt: skip
@@ -147,7 +147,7 @@ class Training:
     def _step(self, step: int) -> dict[str, float]:
         """Step 0, 1, ...: losses, gradients, weights. Dropout depends on seed and step alone."""
         module = self.learner.module.train()
-        schedule.set_rate(self.optimiser, schedule.learning_rate(step, self.steps))
+        schedule.set_rate(self.optimiser, schedule.learning_rate(step, self.steps, self.learner.peak))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed * 1_000_003 + step)
             losses = self.learner.losses(self.corpus, BATCH, self.seed, step)

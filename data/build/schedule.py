@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-PEAK = 6e-4
 WARMUP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
 CLIP = 1.0
 
 
-def learning_rate(step: int, steps: int, peak: float = PEAK) -> float:
+def learning_rate(step: int, steps: int, peak: float) -> float:
     """Rate of step 0, 1, ...: up to `peak` over the first tenth of the steps, then down to 0 at the end."""
     warmup = max(1, round(WARMUP_SHARE * steps))
     if step < warmup:
@@ -26,7 +25,7 @@ def optimiser(module: nn.Module) -> torch.optim.AdamW:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98), fused=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), fused=True)
 
 
 def set_rate(chosen: torch.optim.Optimizer, rate: float) -> None:

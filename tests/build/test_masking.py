@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.build.masking import IGNORE, WordShares, mask_one_word, mask_regions, mask_words
+from data.build.masking import IGNORE, WordShares, mask_one_word, mask_regions, mask_words, overlap_of_smaller
 from data.build.training_corpus import COLOUR, FIRST_PIECE, MASK, OBJECT
 from tests.build.tiny_corpus import PIECES, tiny_corpus
 
@@ -79,6 +79,20 @@ def test_one_word_with_all_its_pieces():
     assert mask_one_word(pieces, word, 1).tolist() == [2, 7, MASK, MASK, 3, 0]
 
 
-def test_regions_are_hidden_at_their_share():
-    hidden = mask_regions((400, 20), np.random.default_rng(0), 0.15)
+def test_regions_that_do_not_overlap_are_hidden_at_their_share():
+    left = np.arange(20) / 20
+    boxes = np.stack([left, np.zeros(20), left + 0.05, np.ones(20)], axis=-1)
+    hidden = mask_regions(np.tile(boxes, (400, 1, 1)), np.random.default_rng(0), 0.15)
     assert hidden.mean() == pytest.approx(0.15, abs=0.02)
+
+
+def test_what_shows_the_same_pixels_is_hidden_together():
+    box, part, far = [0.1, 0.1, 0.5, 0.5], [0.2, 0.2, 0.3, 0.3], [0.7, 0.7, 0.9, 0.9]
+    hidden = mask_regions(np.tile(np.array([box, part, far]), (200, 1, 1)), np.random.default_rng(0), 0.3)
+    assert (hidden[:, 0] == hidden[:, 1]).all()
+    assert (hidden[:, 0] != hidden[:, 2]).any()
+    assert overlap_of_smaller(np.array([[box, part, far]]))[0].round(6).tolist() == [
+        [1, 1, 0],
+        [1, 1, 0],
+        [0, 0, 1],
+    ]

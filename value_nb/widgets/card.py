@@ -11,27 +11,44 @@ if TYPE_CHECKING:
     from value_nb.models.base import VLModel
 
 ANSWERS = {True: "met", False: "not met", None: "not measured"}
+PLAIN = ("steps", "seed")
 
 
 def card_table(model: VLModel) -> pd.DataFrame:
-    """Everything that the model's card says in one number or a few words, one row each.
+    """What the model's card says of its quality, one row each, first of all whether the gate is met.
 
-    The first row is the quality gate: "met", "not met", or "not measured" where there is no card.
-    Numbers inside groups are named "group: number"; lists (training curves) are left to the card itself.
+    Then the gate's conditions, every measure with its 95 % interval, and how long it was trained from which
+    seed. "not measured" where there is no card, as with random weights. How the model was made in detail
+    stands in the card itself, `model.card`.
     """
     import pandas as pd
 
+    card = model.card
     rows = {"quality gate": ANSWERS[model.gate_met]}
-    rows |= {name: value for name, value in _plain(model.card) if name != "gate_met"}
+    rows |= {f"gate: {one['condition']}": _condition(one) for one in card.get("gate", [])}
+    rows |= dict(_measures(card.get("metrics", {})))
+    rows |= {name: str(card[name]) for name in PLAIN if name in card}
     return pd.DataFrame({model.name: rows}).rename_axis("what")
 
 
-def _plain(card: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in card.items():
-        name = f"{before}{str(key).replace('_', ' ')}" if before else str(key)
-        if isinstance(value, Mapping):
-            yield from _plain(value, f"{name}: ")
-        elif isinstance(value, float):
-            yield name, f"{value:.4g}"
-        elif isinstance(value, str | int | bool) or value is None:
-            yield name, value
+def _condition(one: Mapping[str, Any]) -> str:
+    return f"{_number(one['value'])}, at least {_number(one['least'])}: {ANSWERS[bool(one['met'])]}"
+
+
+def _measures(metrics: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Measures by name, those of a group with its name before them."""
+    for key, value in metrics.items():
+        name = f"{before}{str(key).replace('_', ' ')}"
+        if isinstance(value, Mapping) and "value" in value:
+            interval = f" ({_number(value['lo'])} to {_number(value['hi'])})" if "lo" in value else ""
+            yield name, _number(value["value"]) + interval
+        elif isinstance(value, Mapping):
+            yield from _measures(value, f"{name}: ")
+        else:
+            yield name, _number(value)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
