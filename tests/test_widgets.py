@@ -191,9 +191,11 @@ def test_the_focus_is_a_word_or_a_region_of_the_example(attention, data):
 def test_the_strongest_regions_are_named_in_the_picture(attention, data):
     attention.focus = 0
     row = attention.table.to_numpy()[0]
-    strongest = sorted(int(i) for i in np.argsort(-row)[:3])
+    strongest = [int(i) for i in np.argsort(-row, kind="stable")[:3]]
     texts = [tag.get_text() for tag in attention._axes.tags]
-    assert sorted(texts) == [f"r{i} {data[0].regions.names[i]} {row[i]:.3f}" for i in strongest]
+    assert sorted(texts) == sorted(f"r{i}" for i in strongest)
+    named = ", ".join(f"r{i} {data[0].regions.names[i]} {row[i]:.3f}" for i in strongest)
+    assert " ".join(attention._axes.note.get_text().split()).startswith(f"orange: {named}")
 
 
 def test_the_annotated_region_of_the_word_is_marked(attention):

@@ -13,7 +13,7 @@ GATE = "The model misses its quality gate, so none of this is evidence about tra
 
 
 def read_aloud(result: Result) -> str:
-    """What a result says, in sentences made from its numbers.
+    """What a result says, in sentences made from its numbers, one to a line.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def _fusion(result: Result) -> str:
     sentences = [_where(result), _ends(frame), *_change(result), *_beside_random(result, last)]
     if result.meta.get("gate_met") is False:
         sentences.append(GATE)
-    return " ".join(sentences)
+    return "\n".join(sentences)
 
 
 def _where(result: Result) -> str:

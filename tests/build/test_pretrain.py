@@ -148,7 +148,7 @@ def test_mini_uniter_starts_from_mini_bert(out):
 @pytest.mark.parametrize("name", ["mini-lxmert", "mini-vilbert"])
 def test_the_same_loop_trains_two_streams(name, out, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(pretrain, "BATCH", 2)
+    monkeypatch.setattr(pretrain, "BATCH", 8)  # enough that some region is hidden
     monkeypatch.setattr(pretrain, "DEV_CAPTIONS", 1)
     monkeypatch.setattr(pretrain, "THREADS", 1)
     model = vnb.load_model(pretrain.train(name, out, 1))

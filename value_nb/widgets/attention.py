@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 MEAN = "mean"
 STRONGEST = 3  # so many regions are named in the picture
+KEY_LINE = 50  # characters of a line under the picture
 KEPT = 16  # traces of so many examples are kept
-PICTURE, MAP, SCALE = (0.005, 0.2, 0.365, 0.62), (0.475, 0.2, 0.45, 0.675), (0.934, 0.2, 0.012, 0.675)
-SIZE = (9.6, 4.8)  # inches
+PICTURE, MAP, SCALE = (0.005, 0.2, 0.375, 0.62), (0.495, 0.215, 0.425, 0.66), (0.93, 0.215, 0.012, 0.66)
+SIZE = (8.4, 4.4)  # inches; as wide as JupyterLab leaves beside its file browser on a small screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class AttentionPanel(Panel):
     """Picture and attention map of one example at a time.
 
     Left: the picture; regions are tinted by the attention between them and the chosen word, and the
-    strongest carry their name; dashed green is what the annotation links to the word's phrase. Right: the
+    strongest are numbered; dashed green is what the annotation links to the word's phrase. Right: the
     map. Its rows are words and its columns regions whichever way the attention goes, so that both ways
     compare; its title says who looks. What goes to [CLS], [SEP] and the other modality is not shown.
 
@@ -301,7 +303,7 @@ class _Axes:
         for patch in (*self.sheen, *self.patches, *self.gold):
             self.picture.add_patch(patch)
         self.note = self.picture.text(
-            0.0, -0.025, "", transform=self.picture.transAxes, va="top", fontsize=9, color="#404040"
+            0.0, -0.025, "", transform=self.picture.transAxes, va="top", fontsize=8.5, color="#404040"
         )
 
     def _make_map(self, view: View) -> None:
@@ -351,12 +353,11 @@ class _Axes:
         linked = _linked(self.example, focus) if "words" in view.roles and view.weights is not None else set()
         for index in range(n):
             self._dress(index, float(shares[index]), index in strongest, index in linked)
-        names, boxes = _regions_named(self.example, weights, strongest), self.boxes
-        self.tags = picture.place_tags(
-            self.picture,
-            [picture.Tag(text, boxes[i, 0], boxes[i, 1], style.PAPER) for i, text in names],
-        )
-        self.note.set_text(_key(view, bool(linked)))
+        boxes = self.boxes
+        tags = [picture.Tag(f"r{i}", boxes[i, 0], boxes[i, 1], style.PAPER) for i in strongest]
+        self.tags = picture.place_tags(self.picture, tags)
+        named = [f"{label} {weights[i]:.3f}" for i, label in _labels(self.example, strongest)]
+        self.note.set_text(_key(view, named, bool(linked)))
 
     def _dress(self, index: int, share: float, strong: bool, linked: bool) -> None:
         from matplotlib.colors import to_rgba
@@ -371,19 +372,19 @@ class _Axes:
         self.gold[index].set_visible(linked)
 
 
-def _key(view: View, linked: bool) -> str:
+def _key(view: View, named: Sequence[str], linked: bool) -> str:
+    """What the boxes in the picture mean, and the strongest regions with their numbers."""
     if view.weights is None:
         return "No region takes part in this direction."
-    parts = [f"orange: the {STRONGEST} strongest regions"]
+    parts = textwrap.wrap(f"orange: {', '.join(named)}", KEY_LINE)
     if linked:
         parts.append("dashed green: linked to the word by annotation")
     return "\n".join([*parts, "thin: other annotated regions"])
 
 
-def _regions_named(example: Example, weights: np.ndarray, chosen: Sequence[int]) -> list[tuple[int, str]]:
-    regions = example.regions
-    names = () if regions is None else regions.names
-    return [(i, f"r{i} {names[i]} {weights[i]:.3f}".replace("  ", " ")) for i in chosen]
+def _labels(example: Example, chosen: Sequence[int]) -> list[tuple[int, str]]:
+    names = () if example.regions is None else example.regions.names
+    return [(i, f"r{i} {names[i]}".rstrip()) for i in chosen]
 
 
 def _sources(example: Example) -> tuple[str, ...]:

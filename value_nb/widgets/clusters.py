@@ -158,8 +158,8 @@ def _explain(ax: Axes, clusters: Clusters) -> None:
     entries = [
         (TEXT, "s", f"text ({len(clusters.is_image) - n_image})"),
         (IMAGE, "s", f"image ({n_image})"),
-        ("#404040", MARKERS[0], f"cluster A ({int((~clusters.cluster).sum())})"),
-        ("#404040", MARKERS[1], f"cluster B ({int(clusters.cluster.sum())})"),
+        ("#404040", MARKERS[0], f"group A ({int((~clusters.cluster).sum())})"),
+        ("#404040", MARKERS[1], f"group B ({int(clusters.cluster.sum())})"),
     ]
     handles = [
         Line2D([], [], linestyle="none", color=colour, marker=marker, markersize=7, label=label)
@@ -170,9 +170,9 @@ def _explain(ax: Axes, clusters: Clusters) -> None:
         loc="upper center",
         bbox_to_anchor=(0.5, -0.1),
         ncol=4,
-        columnspacing=0.7,
+        columnspacing=0.4,
         handletextpad=0.0,
-        fontsize=9,
+        fontsize=8.5,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ipywidgets import Dropdown, IntSlider
 
 from value_nb.plots import MEASURES, plot_fusion
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from value_nb.models.base import VLModel
     from value_nb.trace import Trace
 
-CURVES, CLOUD = (0.085, 0.33, 0.405, 0.52), (0.55, 0.2, 0.44, 0.65)
+CURVES, CLOUD = (0.095, 0.34, 0.41, 0.5), (0.56, 0.2, 0.43, 0.64)
 PROBE = "fusion_degree"
 
 
@@ -93,7 +94,7 @@ class FusionPanel(Panel):
             "example": IntSlider(max=len(data) - 1, description="example"),
         }
         chosen = ("model", "measure", "specials") if len(names) > 1 else ("measure", "specials")
-        super().__init__(self.controls, (chosen, ("layer", "example")), width=9.6, height=4.9)
+        super().__init__(self.controls, (chosen, ("layer", "example")), width=8.4, height=4.5)
 
     @property
     def result(self) -> Result:
@@ -152,9 +153,9 @@ class FusionPanel(Panel):
     def _curves(self, figure: Figure) -> Any:
         """Draw the curves into a new figure and return the line that marks the layer."""
         ax = plot_fusion(self.result, figure.add_axes(CURVES), measure=self.measure, specials=self.specials)
-        ax.legend(loc="upper left", bbox_to_anchor=(-0.16, -0.22), ncol=2, fontsize=8.5, columnspacing=1.0)
+        ax.legend(loc="upper left", bbox_to_anchor=(-0.22, -0.24), ncol=2, fontsize=8, columnspacing=0.8)
         ax.yaxis.label.set_fontsize(9)
-        ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=9.5)
+        ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=8.5)
         return ax.axvline(self.layer, color="#202020", linewidth=1.2, alpha=0.7, zorder=1.5)
 
     def _say(self, clusters: Clusters) -> str:
@@ -163,17 +164,17 @@ class FusionPanel(Panel):
         ).iloc[0]
         name = str(self.measure).replace("_", " ")
         name = name.upper() if len(name) == 3 else name
-        interval = f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})"
-        over = f"{name} over {self.result.meta['n']:,} pairs is {interval}"
+        interval = f" ({row['lo']:.2f} to {row['hi']:.2f})" if np.isfinite(row["lo"]) else ", no interval"
+        over = f"{name} over {self.result.meta['n']:,} pairs is {row['value']:.2f}{interval}"
         return f"Layer {self.layer}: {over}. In this pair {_mixed(clusters)}."
 
 
 def _mixed(clusters: Clusters) -> str:
-    """What the two clusters hold, counted."""
+    """What the two groups hold, counted."""
     parts = []
     for name, side in (("A", ~clusters.cluster), ("B", clusters.cluster)):
         text, image = int((side & ~clusters.is_image).sum()), int((side & clusters.is_image).sum())
-        parts.append(f"cluster {name} holds {text} text and {image} image positions")
+        parts.append(f"group {name} holds {text} text and {image} image positions")
     return " and ".join(parts)
 
 

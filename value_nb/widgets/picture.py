@@ -37,7 +37,7 @@ def region_figure(example: Example) -> PanelFigure:
         For an example without regions.
     """
     _regions(example)
-    figure = PanelFigure(9.6, 4.5)
+    figure = PanelFigure(8.4, 4.0)
     with style.styled():
         left, right = (
             figure.add_axes(place) for place in ((0.01, 0.17, 0.48, 0.76), (0.51, 0.17, 0.48, 0.76))
@@ -159,8 +159,8 @@ def _coloured_caption(figure: Figure, example: Example, colours: dict[str, str])
     length = 0
     for index, word in enumerate(example.words):
         colour = next((colours[p.chain] for p in example.phrases if index in p.words and p.regions), None)
-        how = {"color": colour or INK, "size": 13, "weight": "bold" if colour else "normal"}
-        if length + len(word) > 84:
+        how = {"color": colour or INK, "size": 12, "weight": "bold" if colour else "normal"}
+        if length + len(word) > 76:
             lines.append([])
             length = 0
         lines[-1].append(TextArea(word, textprops=how))
