@@ -113,6 +113,14 @@ def test_one_change_draws_once_and_changes_the_picture(attention, draws, name, v
     assert getattr(attention, name) == attention.controls[name].value == value
 
 
+@pytest.mark.parametrize(("name", "value"), [("example", 2), ("direction", "image->image")])
+def test_controls_that_follow_draw_nothing_of_their_own(attention, draws, name, value):
+    attention.focus = 1
+    draws.clear()
+    setattr(attention, name, value)
+    assert (draws, attention.focus) == (["AttentionPanel"], 0)
+
+
 def test_setting_what_is_set_draws_nothing(attention, draws):
     attention.layer = attention.layer
     assert draws == []

@@ -94,17 +94,27 @@ class Pairs:
     match: np.ndarray
     image: np.ndarray
 
-    def auc(self, weights: np.ndarray | None = None) -> float:
-        """Area under the ROC curve; nan where one side is empty or has no weight."""
+    def auc(self) -> float:
+        """Area under the ROC curve; nan where one side is empty."""
         from sklearn.metrics import roc_auc_score
 
-        weighed = np.ones(len(self.match)) if weights is None else weights[self.image]
-        sides = [weighed[self.match == side].sum() for side in (0, 1)]
-        return (
-            float(roc_auc_score(self.match, self.score, sample_weight=weighed))
-            if min(sides)
-            else float("nan")
-        )
+        return float(roc_auc_score(self.match, self.score)) if len(set(self.match)) == 2 else float("nan")
+
+    def weighted_aucs(self, weights: np.ndarray) -> np.ndarray:
+        """The same with a weight for every picture, many times at once.
+
+        `(image, replicate)` weights -> `(replicate,)`: the weight of pairs of a matching and another pair in
+        which the matching one has the higher score (half where they are equal), over that of all such pairs.
+        """
+        order = np.argsort(self.score, kind="stable")
+        weighed = weights[self.image[order]].astype(np.float64)
+        matching = self.match[order, None] == 1
+        starts = np.flatnonzero(np.r_[True, np.diff(self.score[order]) > 0])
+        high = np.add.reduceat(np.where(matching, weighed, 0.0), starts, axis=0)
+        low = np.add.reduceat(np.where(matching, 0.0, weighed), starts, axis=0)
+        won = (high * (np.cumsum(low, axis=0) - low / 2)).sum(axis=0)
+        total = high.sum(axis=0) * low.sum(axis=0)
+        return np.divide(won, total, out=np.full(won.shape, np.nan), where=total > 0)
 
 
 def matching_pairs(model: Predictor, corpus: TrainingCorpus, captions: np.ndarray, seed: int) -> Pairs:

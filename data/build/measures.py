@@ -124,8 +124,8 @@ def auc_measure(pairs: Pairs, n_images: int, seed: int, replicates: int) -> Meas
     if not len(pairs.score):
         return None
     weights = stats.poisson_weights([str(i) for i in range(n_images)], seed, replicates)
-    draws = [pairs.auc(weights[:, b].astype(np.float64)) for b in range(replicates)]
-    return _interval(np.array([pairs.auc(), *draws]), len(np.unique(pairs.image)))
+    values = np.array([pairs.auc(), *pairs.weighted_aucs(weights)])
+    return _interval(values, len(np.unique(pairs.image)))
 
 
 def _ratio(num: np.ndarray, den: np.ndarray) -> np.ndarray:

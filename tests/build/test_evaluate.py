@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from data.build import gate, measures
 from data.build.evaluate import (
+    Pairs,
     false_captions,
     hard_pairs,
     hidden_words,
@@ -131,6 +133,22 @@ def test_an_oracle_tells_pairs_apart_and_a_constant_does_not(corpus):
     oracle = Oracle()
     oracle.matching = lambda corpus, pieces, images: np.zeros(len(pieces))
     assert matching_pairs(oracle, corpus, captions, seed=0).auc() == 0.5
+
+
+def test_weighted_areas_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    score, match, image = (
+        rng.integers(6, size=40).astype(float),
+        np.repeat([1, 0], 20),
+        rng.integers(8, size=40),
+    )
+    weights = rng.poisson(1, (8, 5))
+    found = Pairs(score, match, image).weighted_aucs(weights)
+    for column, value in enumerate(found):
+        expected = roc_auc_score(match, score, sample_weight=weights[image, column])
+        assert value == pytest.approx(expected)
+    assert np.isnan(Pairs(score, np.ones(40), image).weighted_aucs(weights)).all()
+    assert math.isnan(Pairs(score, np.ones(40), image).auc())
 
 
 def test_measures_of_an_oracle_are_known(corpus):
