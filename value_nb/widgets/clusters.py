@@ -172,7 +172,7 @@ def _explain(ax: Axes, clusters: Clusters) -> None:
         ncol=4,
         columnspacing=0.4,
         handletextpad=0.0,
-        fontsize=8.5,
+        fontsize=8,
     )
 
 

@@ -155,6 +155,8 @@ class FusionPanel(Panel):
         ax = plot_fusion(self.result, figure.add_axes(CURVES), measure=self.measure, specials=self.specials)
         ax.legend(loc="upper left", bbox_to_anchor=(-0.22, -0.24), ncol=2, fontsize=8, columnspacing=0.8)
         ax.yaxis.label.set_fontsize(9)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + 0.04 * (high - low))  # markers at the top are drawn whole
         ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=8.5)
         return ax.axvline(self.layer, color="#202020", linewidth=1.2, alpha=0.7, zorder=1.5)
 
