@@ -40,6 +40,9 @@ RC: dict[str, Any] = {
 def styled() -> Iterator[None]:
     """The kit's look inside a `with`; matplotlib's settings outside stay as they are."""
     import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    plt.draw_if_interactive()  # loads the backend, whose settings would be forgotten at the end of the context
 
     with mpl.rc_context(RC):  # type: ignore[arg-type]  # its keys are spelled out one by one there
         yield

@@ -40,8 +40,8 @@ class TextLearner:
     """mini-bert: captions alone."""
 
     started_from = "random weights"
-    shares = model_configs.TEXT_SHARES
-    peak = model_configs.TEXT_PEAK
+    shares = model_configs.SHARES
+    peak = model_configs.PEAK
 
     def __init__(self, vocabulary: int, seed: int) -> None:
         self.vocabulary = vocabulary
@@ -64,8 +64,8 @@ class TextLearner:
 class PairLearner:
     """A gated model: captions and pictures."""
 
-    shares = model_configs.PAIR_SHARES
-    peak = model_configs.PAIR_PEAK
+    shares = model_configs.SHARES
+    peak = model_configs.PEAK
 
     def __init__(
         self, name: str, corpus: TrainingCorpus, vocabulary: int, seed: int, start: Path | None

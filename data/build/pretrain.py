@@ -2,9 +2,9 @@
 
 It reads DIR/work/corpus-*.npz and writes
 
-    DIR/work/checkpoints/RUN.pt            every 250 steps; the same command goes on from it
-    DIR/work/snapshots/RUN/step-00250/     float16 weights along the way
-    DIR/work/curves/RUN.csv                losses of all steps, measures on held-out pictures every 250
+    DIR/work/checkpoints/RUN.pt            every 100 steps; the same command goes on from it
+    DIR/work/snapshots/RUN/step-00100/     float16 weights along the way
+    DIR/work/curves/RUN.csv                losses of all steps, measures on held-out pictures every 100
     DIR/models/RUN/                        config.json, model.safetensors (float16), tokenizer.json, curve.csv
 
 RUN is the model's name, with -seed1 and so on behind it for another seed than 0.
@@ -33,12 +33,13 @@ from data.build.progress_lines import Reporter
 from data.build.training_corpus import TrainingCorpus
 
 BATCH = 64
-THREADS = 2
+THREADS = 1
+"""Two trainings side by side, each with one core, do more than one with two cores after another."""
 STEPS, FAST_STEPS = 3000, 150
-CHECKPOINT_EVERY = 250
+CHECKPOINT_EVERY = 100
 CURVE_EVERY = 10
-SNAPSHOTS = (250, 500, 750, 1000, 1250, 1500, 2000, 2500, 3000)
-DEV_CAPTIONS = 200
+SNAPSHOTS = (*range(100, 1600, 100), 2000, 2500, 3000)
+DEV_CAPTIONS = 100
 
 
 def run_name(name: str, seed: int) -> str:
