@@ -5,8 +5,10 @@ Stages, each kept when it is finished, so that an interrupted build goes on with
 1. detector   the CNN that describes regions, on pictures of its own
 2. corpora    pictures and captions for pre-training, for watching it, and for the cards
 3. data       the shown pictures in the real file formats, and their region features
-4. models     mini-bert, then mini-uniter from its weights; cards from held-out pictures
-5. report     how far relations can be told without looking, and the detector's accuracy
+4. models     mini-vilbert, mini-lxmert, mini-uniter and mini-bert, two at a time; mini-uniter from two
+              further seeds, for a shorter time
+5. cards      of all models, from held-out pictures
+6. report     how far relations can be told without looking, and the detector's accuracy
 
 Work files go to `build/mini` (`build/mini-fast` with --fast); what is shipped is copied to --out at the end.
 """
@@ -21,12 +23,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.build import corpus, detector
+from data.build import cards, corpus, detector, pretrain, side_by_side
 from data.build.glyphs import check_hues
+from value_nb.models.runs import STEPS, step_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = ("mini-bert", "mini-uniter")
-"""In the order in which they are trained: mini-uniter starts from mini-bert's weights."""
+MODELS = ("mini-vilbert", "mini-lxmert", "mini-uniter", "mini-bert")
+"""In the order in which they are trained: those that take longest first."""
+MORE_SEEDS = (("mini-uniter", 1), ("mini-uniter", 2))
+"""Trainings that show how far a result depends on where training started."""
+SHORTER = 2
+"""They take so many times fewer steps."""
+SNAPSHOT_STEPS = (700, 1200)
+"""Checkpoints that are shipped, of SNAPSHOT_MODELS: before the turn at which words are read off pictures, and
+in it. Those behind the end of a training are left out."""
+SNAPSHOT_MODELS = ("mini-uniter",)
+WEIGHT_FILES = ("config.json", "model.safetensors")
+"""What a checkpoint consists of: the tokenizer is its training's."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class Sizes:
     fast: bool
 
 
-FULL = Sizes(2000, 5, 14000, 100, 400, 3500, 3000, False)
+FULL = Sizes(2000, 5, 14000, 100, 400, 3000, 3000, False)
 FAST = Sizes(120, 2, 250, 50, 50, 60, 400, True)
 
 
@@ -75,7 +88,8 @@ def build(out: Path, work: Path, sizes: Sizes, seed: int) -> None:
         ("detector", lambda: _detector(work, sizes, seed)),
         ("corpora", lambda: _corpora(work, sizes, seed)),
         ("data", lambda: _data(work, sizes, seed)),
-        *((name, lambda name=name: _model(name, work, sizes, seed)) for name in MODELS),
+        ("models", lambda: side_by_side.run(_training_jobs(work, sizes))),
+        ("cards", lambda: side_by_side.run(_card_jobs(work))),
         ("report", lambda: _report(work, sizes, seed)),
     )
     for name, stage in stages:
@@ -87,7 +101,7 @@ def build(out: Path, work: Path, sizes: Sizes, seed: int) -> None:
         stage()
         done.write_text(f"{time.monotonic() - start:.0f} s\n")
         print(f"{name}: {done.read_text().strip()}")
-    _publish(work, out)
+    _publish(work, out, sizes)
 
 
 def _same_settings(path: Path, settings: dict[str, object]) -> None:
@@ -122,11 +136,34 @@ def _data(work: Path, sizes: Sizes, seed: int) -> None:
     data_files.write(work / "data", model, trained_on, seed, sizes.fast)
 
 
-def _model(name: str, work: Path, sizes: Sizes, seed: int) -> None:
-    from data.build import cards, pretrain
+def trainings() -> tuple[tuple[str, int], ...]:
+    """Models and the seeds of their weights, in order. The seed of a build is that of its data alone."""
+    return (*((name, 0) for name in MODELS), *MORE_SEEDS)
 
-    pretrain.train(name, work, sizes.steps, seed, sizes.fast)
-    cards.write(name, work, seed)
+
+def steps_of(seed: int, sizes: Sizes) -> int:
+    """Steps of a training: all for seed 0, fewer for further ones."""
+    return sizes.steps if seed == 0 else max(1, sizes.steps // SHORTER)
+
+
+def shipped_steps(name: str, seed: int, sizes: Sizes) -> tuple[int, ...]:
+    """Checkpoints of a training that are shipped beside its end."""
+    if seed or name not in SNAPSHOT_MODELS:
+        return ()
+    return tuple(step for step in SNAPSHOT_STEPS if step < steps_of(seed, sizes))
+
+
+def _training_jobs(work: Path, sizes: Sizes) -> list[side_by_side.Job]:
+    return [
+        (pretrain.run_name(name, seed), pretrain.train, (name, work, steps_of(seed, sizes), seed, sizes.fast))
+        for name, seed in trainings()
+    ]
+
+
+def _card_jobs(work: Path) -> list[side_by_side.Job]:
+    return [
+        (f"card of {pretrain.run_name(*run)}", cards.write, (run[0], work, run[1])) for run in trainings()
+    ]
 
 
 def _report(work: Path, sizes: Sizes, seed: int) -> None:
@@ -147,14 +184,32 @@ def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _publish(work: Path, out: Path) -> None:
+def _copy_model(name: str, seed: int, work: Path, models: Path, sizes: Sizes) -> None:
+    """Copy a trained model, and its shipped checkpoints to steps/step-00200 and so on inside it."""
+    run = pretrain.run_name(name, seed)
+    shutil.copytree(work / "models" / run, models / run)
+    for step in shipped_steps(name, seed, sizes):
+        folder = step_folder(step)
+        snapshot, target = work / "work" / "snapshots" / run / folder, models / run / STEPS / folder
+        if missing := [file for file in WEIGHT_FILES if not (snapshot / file).is_file()]:
+            raise ValueError(
+                f"{run} has no {' and no '.join(missing)} of step {step} in {snapshot}; it is kept at "
+                f"{', '.join(map(str, pretrain.SNAPSHOTS))} (pretrain.SNAPSHOTS): choose SNAPSHOT_STEPS "
+                "among them"
+            )
+        target.mkdir(parents=True)
+        for file in WEIGHT_FILES:
+            shutil.copyfile(snapshot / file, target / file)
+
+
+def _publish(work: Path, out: Path, sizes: Sizes) -> None:
     """Copy data and models to `out`: beside it first, then exchanged, so that `out` is never half new."""
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(work / "data", fresh)
-    for name in MODELS:
-        shutil.copytree(work / "models" / name, fresh / "models" / name)
+    for name, seed in trainings():
+        _copy_model(name, seed, work, fresh / "models", sizes)
     if out.exists():
         old = out.with_name(f".{out.name}.old")
         shutil.rmtree(old, ignore_errors=True)

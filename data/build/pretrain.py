@@ -74,7 +74,7 @@ def train(name: str, out: Path | str, steps: int | None = None, seed: int = 0, f
     work, run = out / "work", run_name(name, seed)
     corpus, dev = TrainingCorpus.load(work, "pretrain"), TrainingCorpus.load(work, "dev")
     tokenizer = read_tokenizer(work)
-    learner = learners.make(name, corpus, tokenizer, seed, out / "models")
+    learner = learners.make(name, corpus, tokenizer, seed)
     training = Training(learner, corpus, dev, work, run, settings(name, learner, corpus, steps, seed, fast))
     training.run()
     return _publish(training, out / "models" / run, tokenizer)

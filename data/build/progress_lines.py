@@ -1,10 +1,11 @@
-"""How far a training is: a bar on a terminal, a line every 50 steps elsewhere."""
+"""How far a training is: a bar on a terminal, a line every 50 steps elsewhere and beside other trainings."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Mapping
+from multiprocessing import parent_process
 
 from tqdm import tqdm
 
@@ -17,7 +18,8 @@ class Reporter:
     def __init__(self, name: str, steps: int, first: int) -> None:
         self.name, self.steps, self.first = name, steps, first
         self.start = time.perf_counter()
-        self.bar = tqdm(total=steps, initial=first, desc=name, unit="step") if sys.stderr.isatty() else None
+        alone = parent_process() is None and sys.stderr.isatty()
+        self.bar = tqdm(total=steps, initial=first, desc=name, unit="step") if alone else None
 
     def step(self, done: int, losses: Mapping[str, float]) -> None:
         """Tell that `done` steps are done, with the losses of the last ones."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.build import corpus, detector, make_mini, senteval_files, vocabulary
+from data.build import corpus, detector, make_mini, pretrain, senteval_files, vocabulary
 from data.build.captions import captions
 from data.build.scenes import sample_scene
 
@@ -110,20 +110,23 @@ def test_finished_stages_are_not_done_again_and_the_result_is_exchanged_whole(tm
         (work / "data").mkdir(parents=True)
         (work / "data" / "new.txt").write_text("new")
 
-    def model(name, work, sizes, seed):
-        done.append(name)
-        (work / "models" / name).mkdir(parents=True)
+    def run(jobs):
+        for name, _, _ in jobs:
+            done.append(name)
+            (work / "models" / name).mkdir(parents=True, exist_ok=True)
 
     for name in ("_detector", "_corpora", "_report"):
         monkeypatch.setattr(make_mini, name, lambda *_, name=name: done.append(name))
     monkeypatch.setattr(make_mini, "_data", data)
-    monkeypatch.setattr(make_mini, "_model", model)
+    monkeypatch.setattr(make_mini.side_by_side, "run", run)
+    monkeypatch.setattr(make_mini, "_card_jobs", lambda work: [])
     make_mini.build(out, work, make_mini.FAST, 0)
     make_mini.build(out, work, make_mini.FAST, 0)
-    assert done == ["_detector", "_corpora", "data", *make_mini.MODELS, "_report"]
+    runs = [pretrain.run_name(*run) for run in make_mini.trainings()]
+    assert done == ["_detector", "_corpora", "data", *runs, "_report"]
     assert (out / "new.txt").read_text() == "new"
     assert not (out / "old.txt").exists()
-    assert {p.name for p in (out / "models").iterdir()} == set(make_mini.MODELS)
+    assert {p.name for p in (out / "models").iterdir()} == set(runs)
     assert {p.name for p in tmp_path.iterdir()} == {"work", "mini"}
 
 
