@@ -115,3 +115,38 @@ def test_errors_say_what_came():
         stats.ratio_interval(np.ones(1), np.ones(1), ["a"], seed=0, replicates=0)
     with pytest.raises(ValueError, match=r"level is 95; expected a share"):
         stats.ratio_interval(np.ones(1), np.ones(1), ["a"], seed=0, level=95)
+
+
+def test_values_of_examples_are_added_up_by_image():
+    values = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, np.nan]])
+    names, num, den = stats.image_sums(values, ["b", "a", "b"])
+    assert names == ["a", "b"]
+    assert num.tolist() == [[0, 1], [2, 0]] and den.tolist() == [[1, 1], [2, 1]]
+
+
+def test_interval_of_an_accuracy_is_that_of_its_ratio():
+    rng = np.random.default_rng(6)
+    right, images = rng.random(200) < 0.7, np.array(ids(40))[rng.integers(0, 40, 200)]
+    found = stats.mean_interval(right, images, seed=1, replicates=100)
+    names = sorted(set(images.tolist()))
+    num, den = np.array([[right[images == n].sum(), (images == n).sum()] for n in names], dtype=float).T
+    expected = stats.ratio_interval(num, den, names, seed=1, replicates=100)
+    assert (found.value, found.lo, found.hi) == (expected.value, expected.lo, expected.hi)
+    assert found.value == right.mean() and found.n_images == len(names)
+
+
+def test_difference_of_two_classifiers_is_paired():
+    rng = np.random.default_rng(7)
+    first, images = rng.random(400) < 0.5, np.array(ids(100))[rng.integers(0, 100, 400)]
+    second = first.copy()
+    second[:20] = True
+    found = stats.mean_difference(first, second, images, seed=0)
+    assert found.value == pytest.approx(second.mean() - first.mean())
+    alone = stats.mean_interval(second, images, seed=0)
+    assert found.hi - found.lo < 0.6 * (alone.hi - alone.lo)
+    same = stats.mean_difference(first, first, images, seed=0)
+    assert same.lo == same.hi == 0
+    with pytest.raises(ValueError, match="expected the same examples"):
+        stats.mean_difference(first, second[1:], images, seed=0)
+    with pytest.raises(ValueError, match="3 image ids for values of shape"):
+        stats.mean_interval(np.ones(2), ["a", "b", "c"], seed=0)

@@ -16,6 +16,35 @@ from functools import lru_cache
 import numpy as np
 
 from value_nb import seeds
+from value_nb.permutation import (
+    PERMUTATIONS,
+    holm,
+    max_statistic_p,
+    monte_carlo_error,
+    permutation_p,
+    permutations_for,
+)
+
+__all__ = [
+    "LEVEL",
+    "PERMUTATIONS",
+    "REPLICATES",
+    "Interval",
+    "difference_interval",
+    "holm",
+    "image_sums",
+    "max_statistic_p",
+    "mean_difference",
+    "mean_interval",
+    "monte_carlo_error",
+    "percentile_interval",
+    "permutation_p",
+    "permutations_for",
+    "poisson_weights",
+    "ratio_interval",
+    "replicate_ratios",
+    "replicate_sums",
+]
 
 REPLICATES = 1000
 LEVEL = 0.95
@@ -147,6 +176,86 @@ def difference_interval(
         values.append(_total_ratio(np.asarray(num, float), np.asarray(den, float), image_ids))
     counted = ((np.asarray(first[1]) > 0) & (np.asarray(second[1]) > 0)).sum(axis=0)
     return percentile_interval(values[1] - values[0], draws[1] - draws[0], counted, level)
+
+
+def image_sums(
+    values: np.ndarray, image_ids: Sequence[str] | np.ndarray
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Add values of examples up by image, as `ratio_interval` wants them.
+
+    Parameters
+    ----------
+    values
+        `(example, cell, ...)`: for an accuracy 1 where right, 0 where wrong; nan counts nothing.
+    image_ids
+        `(example,)`: the image of each.
+
+    Returns
+    -------
+    (image ids sorted, sums `(image, cell, ...)`, counts of the same shape).
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim < 1 or len(values) != len(image_ids):
+        raise ValueError(
+            f"{len(image_ids)} image ids for values of shape {values.shape}; expected one for each row"
+        )
+    names, rows = np.unique(np.asarray(image_ids, dtype=str), return_inverse=True)
+    known = ~np.isnan(values)
+    num, den = np.zeros((2, len(names), *values.shape[1:]))
+    np.add.at(num, rows, np.where(known, values, 0.0))
+    np.add.at(den, rows, known.astype(np.float64))
+    return names.tolist(), num, den
+
+
+def mean_interval(
+    values: np.ndarray,
+    image_ids: Sequence[str] | np.ndarray,
+    *,
+    seed: int,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
+) -> Interval:
+    """The mean over examples (an accuracy, where values are 0 and 1) and its interval over images.
+
+    Parameters
+    ----------
+    values, image_ids
+        As in `image_sums`.
+    seed, replicates, level
+        As in `ratio_interval`.
+    """
+    ids, num, den = image_sums(values, image_ids)
+    return ratio_interval(num, den, ids, seed=seed, replicates=replicates, level=level)
+
+
+def mean_difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    image_ids: Sequence[str] | np.ndarray,
+    *,
+    seed: int,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
+) -> Interval:
+    """Mean of `second` minus mean of `first` over the same examples, paired over images.
+
+    Parameters
+    ----------
+    first, second
+        `(example, cell, ...)`: right (1) or wrong (0) under either of two classifiers, for instance.
+    image_ids
+        `(example,)`.
+    seed, replicates, level
+        As in `ratio_interval`.
+    """
+    if np.shape(first) != np.shape(second):
+        raise ValueError(
+            f"values of shapes {np.shape(first)} and {np.shape(second)} came; expected the same examples"
+        )
+    (ids, *one), (_, *two) = image_sums(first, image_ids), image_sums(second, image_ids)
+    return difference_interval(
+        (one[0], one[1]), (two[0], two[1]), ids, seed=seed, replicates=replicates, level=level
+    )
 
 
 def percentile_interval(

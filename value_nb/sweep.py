@@ -291,6 +291,7 @@ class _Book:
             "model": self.model.name,
             "family": self.model.family,
             "weights": self.model.weights,
+            "changes": list(getattr(self.model, "changes", ())),
             "gate_met": self.model.gate_met,
             "data": seen.data if seen else None,
             "split": seen.split if seen else None,

@@ -81,18 +81,25 @@ def close(a: Tensor, b: Tensor) -> None:
 def test_every_state_and_map_equals_transformers(regions: int) -> None:
     reference, given = theirs(), inputs(regions)
     model = build_from(lxmert.read_config(reference.config.to_dict()), reference.state_dict()).double()
+    assert (model.config.text_layers, model.config.image_layers) == (TEXT, IMAGE)
+    compare_layers(model, reference, given)
+
+
+def compare_layers(model: GatedModel, reference: LxmertForPreTraining, given: dict[str, Tensor]) -> None:
+    """Every published state and map, last states and the pooled output."""
     layers, text, image, pooled = ours(model, given)
     out, maps = run_theirs(reference, given)
-    for i in range(TEXT):
+    text_layers, image_layers = model.config.text_layers, model.config.image_layers
+    for i in range(text_layers):
         close(layers["text", i + 1].hidden["text"], out.language_hidden_states[i])
         close(layers["text", i + 1].attention["text->text"], out.language_attentions[i])
-    for i in range(IMAGE):
+    for i in range(image_layers):
         close(layers["image", i + 1].hidden["image"], out.vision_hidden_states[i])
         close(layers["image", i + 1].attention["image->image"], out.vision_attentions[i])
-    for i in range(CROSS):
+    for i in range(model.config.cross_layers):
         batch, prefix = layers["cross", i + 1], f"encoder.x_layers.{i}"
-        close(batch.hidden["text"], out.language_hidden_states[TEXT + i])
-        close(batch.hidden["image"], out.vision_hidden_states[IMAGE + i])
+        close(batch.hidden["text"], out.language_hidden_states[text_layers + i])
+        close(batch.hidden["image"], out.vision_hidden_states[image_layers + i])
         close(batch.attention["text->image"], out.cross_encoder_attentions[i])
         to_image, to_text = maps[f"{prefix}.visual_attention.att.dropout"]
         close(batch.attention["text->image"], to_image)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from value_nb.data.example import Example
 from value_nb.layout import Layout, PositionClass, StreamLayout
-from value_nb.models.publish import LayerHeadMask, OnLayer
+from value_nb.models.publish import LayerHeadMask, OnContext, OnLayer
 from value_nb.models.words import Sentence, WordPieces
 from value_nb.trace import Trace, TraceBuilder
 
@@ -78,6 +78,8 @@ class VLModel(ABC):
         The quality card beside the weights, {} where there is none or the weights are random.
     module
         The torch module behind it, in evaluation mode.
+    changes
+        What was taken away from it (`value_nb.ablate_heads`, `value_nb.without_image`); also in its name.
     """
 
     name: str
@@ -91,6 +93,7 @@ class VLModel(ABC):
     card: dict[str, Any]
     module: nn.Module
     words: WordPieces
+    changes: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -119,6 +122,7 @@ class VLModel(ABC):
         on_layer: OnLayer | None = None,
         head_mask: LayerHeadMask | None = None,
         closed: Sequence[str] = (),
+        on_context: OnContext | None = None,
     ) -> Outputs:
         """Run a batch, without gradients.
 
@@ -137,6 +141,9 @@ class VLModel(ABC):
             Directions that are switched off everywhere. In a joint softmax the block's keys are masked before
             it: the rest of the row sums to one and the published block is zero. In co-attention the stream
             passes the sublayer unchanged and the block is not published.
+        on_context
+            Called with every block and what its heads bring (probabilities times values), before
+            `head_mask`; what it returns, of the same shape, goes on instead.
         """
 
     @abstractmethod

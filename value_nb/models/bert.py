@@ -22,7 +22,14 @@ from value_nb.models.base import Batch, Outputs, VLModel, as_examples, text_inpu
 from value_nb.models.files import read_weights
 from value_nb.models.gated_encoder import initialise
 from value_nb.models.keys import canonical
-from value_nb.models.publish import LayerHeadMask, OnLayer, check_direction, spread_head_mask
+from value_nb.models.publish import (
+    Block,
+    LayerHeadMask,
+    OnContext,
+    OnLayer,
+    check_direction,
+    spread_head_mask,
+)
 from value_nb.models.words import WordPieces
 
 DIRECTION = "text->text"
@@ -84,6 +91,7 @@ class BertText(VLModel):
         on_layer: OnLayer | None = None,
         head_mask: LayerHeadMask | None = None,
         closed: Sequence[str] = (),
+        on_context: OnContext | None = None,
     ) -> Outputs:
         """Run a batch; see `VLModel.run`. BERT has no gate to close: ValueError."""
         if closed:
@@ -92,12 +100,10 @@ class BertText(VLModel):
             )
         spread = spread_head_mask(head_mask or {}, self.stacks, self.directions, self.heads)
         with ExitStack() as hooks:
+            if on_context is not None:
+                self._edit(hooks, on_context)
             for (_, layer, _), factors in spread.items():
-                hooks.enter_context(
-                    _mask_heads(
-                        self._layer(layer).get_submodule("attention.output.dense"), factors.to(self.device)
-                    )
-                )
+                hooks.enter_context(_mask_heads(self._projection(layer), factors.to(self.device)))
             if on_layer is not None:
                 self._listen(hooks, batch.layout, on_layer)
             out = self.module.bert(
@@ -107,6 +113,25 @@ class BertText(VLModel):
 
     def _layer(self, layer: int) -> nn.Module:
         return self.module.bert.encoder.get_submodule(f"layer.{layer - 1}")
+
+    def _projection(self, layer: int) -> nn.Module:
+        """The map behind the heads: its input is what they bring, side by side."""
+        return self._layer(layer).get_submodule("attention.output.dense")
+
+    def _edit(self, hooks: ExitStack, on_context: OnContext) -> None:
+        """Hooks that let `on_context` hear and replace what the heads of each layer bring."""
+        heads = self.heads("text")
+
+        def edit(layer: int) -> Callable[..., tuple[Tensor, ...]]:
+            def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+                product = args[0].unflatten(-1, (heads, -1)).transpose(1, 2)
+                found = on_context(Block("text", layer, DIRECTION), product)
+                return (found.transpose(1, 2).flatten(-2), *args[1:])
+
+            return hook
+
+        for number in range(1, self.stacks["text"] + 1):
+            hooks.callback(self._projection(number).register_forward_pre_hook(edit(number)).remove)
 
     def _listen(self, hooks: ExitStack, layout: Layout, on_layer: OnLayer) -> None:
         """Hooks that publish the embeddings and each layer; a map lives until its layer is published."""

@@ -12,6 +12,8 @@ from value_nb.models import gates as gate_patterns
 from value_nb.models.gates import Gates
 
 MODEL_TYPE = "value_nb-gated"
+OURS = "value_nb"
+"""Entry of a config.json in another library's form that holds all of our fields."""
 CHOICES: dict[str, tuple[Any, ...]] = {
     "family": ("uniter", "lxmert", "vilbert"),
     "gates": ("single", "lxmert", "vilbert"),
@@ -152,8 +154,8 @@ class EncoderConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
-        """Build from the content of config.json; ValueError on unknown fields."""
-        values = {k: v for k, v in values.items() if k != "model_type"}
+        """Build from the content of config.json, or its entry "value_nb"; ValueError on unknown fields."""
+        values = {k: v for k, v in values.get(OURS, values).items() if k != "model_type"}
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"config.json has unknown fields {unknown}; known are {sorted(known)}")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from value_nb.models import lxmert, uniter, vilbert, volta
-from value_nb.models.config import MODEL_TYPE, EncoderConfig
+from value_nb.models.config import MODEL_TYPE, OURS, EncoderConfig
 from value_nb.models.gated_encoder import GatedModel, initialise
 from value_nb.models.keys import Family, State, from_engine, to_engine
 
@@ -88,7 +88,10 @@ def read_model(directory: Path | str) -> GatedModel:
 
 
 def save_model(directory: Path | str, model: GatedModel, dtype: torch.dtype = torch.float16) -> Path:
-    """Write config.json, and model.safetensors under the family's official names; return the directory."""
+    """Write config.json, and model.safetensors under the family's official names; return the directory.
+
+    LXMERT's directory is also one of transformers: `LxmertModel.from_pretrained(directory)` reads it.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     state = from_engine(family_of(model.config), model.config, model.state_dict())
@@ -96,10 +99,18 @@ def save_model(directory: Path | str, model: GatedModel, dtype: torch.dtype = to
     partial = directory / f"{WEIGHTS}.partial"
     save_file(tensors, partial, metadata={"format": "pt"})
     os.replace(partial, directory / WEIGHTS)
-    model.config.save(directory)
+    text = json.dumps(config_values(model.config), indent=1) + "\n"
+    (directory / "config.json").write_text(text, encoding="utf-8")
     return directory
+
+
+def config_values(config: EncoderConfig) -> dict[str, Any]:
+    """What stands in config.json: our fields, for LXMERT as an entry of transformers' LxmertConfig."""
+    theirs = lxmert.to_transformers(config)
+    return config.to_dict() if theirs is None else {**theirs, OURS: config.to_dict()}
 
 
 def is_gated(directory: Path) -> bool:
     """Whether a model directory's config.json is one of ours."""
-    return read_json(directory / "config.json").get("model_type") == MODEL_TYPE
+    values = read_json(directory / "config.json")
+    return OURS in values or values.get("model_type") == MODEL_TYPE

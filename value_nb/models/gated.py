@@ -14,8 +14,17 @@ from value_nb.layout import Layout, PositionClass, StreamLayout
 from value_nb.models.base import Batch, Outputs, VLModel, as_examples, text_inputs
 from value_nb.models.config import EncoderConfig
 from value_nb.models.files import build
-from value_nb.models.gated_encoder import GatedModel
-from value_nb.models.publish import LayerHeadMask, OnLayer, Publisher, check_direction, spread_head_mask
+from value_nb.models.gated_encoder import Editor, GatedModel
+from value_nb.models.gates import query_of
+from value_nb.models.publish import (
+    Block,
+    LayerHeadMask,
+    OnContext,
+    OnLayer,
+    Publisher,
+    check_direction,
+    spread_head_mask,
+)
 from value_nb.models.regions import region_rows
 from value_nb.models.words import WordPieces
 
@@ -135,6 +144,7 @@ class GatedVL(VLModel):
         on_layer: OnLayer | None = None,
         head_mask: LayerHeadMask | None = None,
         closed: Sequence[str] = (),
+        on_context: OnContext | None = None,
     ) -> Outputs:
         """Run a batch; see `VLModel.run`."""
         for direction in closed:
@@ -148,8 +158,20 @@ class GatedVL(VLModel):
             closed=tuple(closed),
             head_mask=self._sublayer_mask(head_mask),
             on_sublayer=listener,
+            on_context=None if on_context is None else self._named(on_context),
         )
         return Outputs({"text": text, "image": image}, pooled, batch.layout)
+
+    def _named(self, on_context: OnContext) -> Editor:
+        """The engine's numbers of sublayers as blocks of published layers."""
+        gates = self.module.gates
+
+        def edit(index: int, direction: str, product: Tensor) -> Tensor:
+            place = gates.sublayers[index].places[query_of(direction)]
+            step = gates.attention_sublayers(place, direction).index(index)
+            return on_context(Block(*place, direction, step), product)
+
+        return edit
 
     def _check_pictures(self, batch: Batch, closed: Sequence[str]) -> None:
         if self.joint or "text->image" in closed:

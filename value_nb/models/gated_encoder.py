@@ -11,12 +11,14 @@ It is written for being looked into. `on_sublayer` hears of every step as it is 
         states  {"text": (example, position, width), "image": ...} after the step
         maps    {"text->image": (example, head, query, key), ...}: the softmax as it is, block by block
 
-`closed` switches gates off and `head_mask` multiplies what single heads bring, block by block.
+`closed` switches gates off, `head_mask` multiplies what single heads bring, block by block, and `on_context`
+hears what they bring and may put something else in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -32,6 +34,8 @@ States = dict[str, Tensor]
 Listener = Callable[[int, States, dict[str, Tensor]], None]
 HeadMask = Mapping[tuple[int, str], Tensor]
 """(sublayer index, direction) -> `(head,)` factors of that block's product."""
+Editor = Callable[[int, str, Tensor], Tensor]
+"""(sublayer index, direction, product `(example, head, query, inner / heads)`) -> what takes its place."""
 
 MASKED = -10000.0
 """Added to the score of a padded key: its probability is exactly 0 beside any valid key."""
@@ -111,7 +115,13 @@ class AttentionStep(Step[AttentionPart]):
         self.attention_dropout = config.attention_dropout
 
     def forward(
-        self, states: States, bias: States, closed: Sequence[str], factors: Mapping[str, Tensor], fused: bool
+        self,
+        states: States,
+        bias: States,
+        closed: Sequence[str],
+        factors: Mapping[str, Tensor],
+        fused: bool,
+        edit: Callable[[str, Tensor], Tensor] | None = None,
     ) -> tuple[States, dict[str, Tensor]]:
         """Return the states after this step and its attention maps (none when `fused`)."""
         queries, keys, values = (self._project(states, name) for name in ("query", "key", "value"))
@@ -126,7 +136,7 @@ class AttentionStep(Step[AttentionPart]):
                 context = self._fused(queries[stream], keys, values, bias, blocks)
             else:
                 found = self._probabilities(queries[stream], keys, bias, blocks)
-                context = self._context(found, values, factors)
+                context = self._context(found, values, factors, edit)
                 maps |= found | self._shut(queries[stream], keys, [d for d in own if d in closed])
             after[stream] = self.part(stream).finish(context, states[stream])
         return after, maps
@@ -149,13 +159,19 @@ class AttentionStep(Step[AttentionPart]):
         return dict(zip(blocks, cut, strict=True))
 
     def _context(
-        self, probabilities: dict[str, Tensor], values: States, factors: Mapping[str, Tensor]
+        self,
+        probabilities: dict[str, Tensor],
+        values: States,
+        factors: Mapping[str, Tensor],
+        edit: Callable[[str, Tensor], Tensor] | None,
     ) -> Tensor:
-        """Sum over blocks of probabilities times values, each head times its factor."""
+        """Sum over blocks of probabilities times values (or what `edit` makes of it), times the factors."""
         total: Tensor | None = None
         for direction, block in probabilities.items():
             kept = functional.dropout(block, self.attention_dropout, self.training)
             product = kept @ values[key_of(direction)]
+            if edit is not None:
+                product = edit(direction, product)
             if direction in factors:
                 product = product * factors[direction].to(product).view(1, -1, 1, 1)
             total = product if total is None else total + product
@@ -211,6 +227,7 @@ class GatedModel(nn.Module):
         head_mask: HeadMask | None = None,
         on_sublayer: Listener | None = None,
         region_mask: Tensor | None = None,
+        on_context: Editor | None = None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Run a batch.
 
@@ -230,6 +247,9 @@ class GatedModel(nn.Module):
             Called after the embeddings and after every sublayer (see the head of this file).
         region_mask
             `(example, region)` bool: regions whose features are hidden (masked-region training).
+        on_context
+            Called with every block's product of probabilities and values, before `head_mask`; what it
+            returns goes on in its place.
 
         Returns
         -------
@@ -243,12 +263,13 @@ class GatedModel(nn.Module):
         }
         if on_sublayer is not None:
             on_sublayer(-1, states, {})
-        fused = self.training and on_sublayer is None and not head_mask
+        fused = self.training and on_sublayer is None and not head_mask and on_context is None
         for index, step in enumerate(self.sublayers):
             maps: dict[str, Tensor] = {}
             if isinstance(step, AttentionStep):
                 factors = {d: m for (i, d), m in (head_mask or {}).items() if i == index}
-                states, maps = step(states, bias, closed, factors, fused)
+                edit = None if on_context is None else partial(on_context, index)
+                states, maps = step(states, bias, closed, factors, fused, edit)
             else:
                 states = step(states)
             if on_sublayer is not None:

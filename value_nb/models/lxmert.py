@@ -20,6 +20,12 @@ from value_nb.models.keys import (
 
 REGION_TARGETS = {"class": "obj", "attribute": "attr", "feature": "feat"}
 """Our name of a masked-region target -> the official one."""
+SAME: dict[str, Any] = {
+    "family": "lxmert", "gates": "lxmert", "image_embedding": "lxmert", "key_layout": "official",
+    "global_row": "none", "pooler_act": "tanh", "fusion": "text", "match_index": 1, "mask_embedding": False,
+    "region_head": "common", "norm_eps": 1e-12,
+}  # fmt: skip
+"""What LxmertModel of transformers has built in, and its config cannot say."""
 
 
 def read_config(values: dict[str, Any]) -> EncoderConfig:
@@ -46,6 +52,41 @@ def read_config(values: dict[str, Any]) -> EncoderConfig:
         dropout=values["hidden_dropout_prob"], attention_dropout=values["attention_probs_dropout_prob"],
         initializer_range=values["initializer_range"],
     )  # fmt: skip
+
+
+def to_transformers(config: EncoderConfig) -> dict[str, Any] | None:
+    """Write a config as transformers' LxmertConfig, so that its classes read the directory as it is.
+
+    None where LxmertModel computes something else: several sizes of one kind, another embedding, pooler or
+    global row, other names of tensors. Heads that the model does not have are switched off; a masked-region
+    head that transformers cannot build (a target of its own, features of another width) is left out.
+    """
+    sizes = {
+        (config.text_width, config.text_heads, config.text_ffn),
+        (config.image_width, config.image_heads, config.image_ffn),
+        (config.cross_width, config.cross_heads, config.text_ffn),
+    }
+    found = {name: getattr(config, name) for name in SAME}
+    if found != SAME or len(sizes) > 1 or config.pooler_width != config.text_width:
+        return None
+    targets = dict(config.region_targets)
+    regions = bool(targets) and set(targets) <= set(REGION_TARGETS)
+    regions = regions and targets.get("feature", config.feature_size) == config.feature_size
+    return {
+        "model_type": "lxmert", "architectures": ["LxmertForPreTraining"],
+        "vocab_size": config.vocab_size, "hidden_size": config.text_width,
+        "num_attention_heads": config.text_heads, "intermediate_size": config.text_ffn, "hidden_act": "gelu",
+        "hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.attention_dropout,
+        "max_position_embeddings": config.max_positions, "type_vocab_size": config.type_vocab_size,
+        "initializer_range": config.initializer_range, "l_layers": config.text_layers,
+        "r_layers": config.image_layers, "x_layers": config.cross_layers,
+        "visual_feat_dim": config.feature_size, "visual_pos_dim": config.location_size,
+        "num_object_labels": targets.get("class", 0), "num_attr_labels": targets.get("attribute", 0),
+        "num_qa_labels": 0, "task_qa": False, "task_mask_lm": config.word_head,
+        "task_matched": config.matching_head, "task_obj_predict": regions,
+        "visual_obj_loss": "class" in targets, "visual_attr_loss": "attribute" in targets,
+        "visual_feat_loss": "feature" in targets,
+    }  # fmt: skip
 
 
 def names(config: EncoderConfig) -> Names:

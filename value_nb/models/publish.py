@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,6 +14,29 @@ from value_nb.models.gates import DIRECTIONS, Gates, Place, query_of
 OnLayer = Callable[[LayerBatch], None]
 LayerHeadMask = Mapping[tuple[str, int] | tuple[str, int, str], Tensor]
 """(stack, layer) or (stack, layer, direction) -> `(head,)` factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of attention of one published layer.
+
+    Attributes
+    ----------
+    stack, layer, direction
+        Where it stands.
+    step
+        0, 1, ... where a published layer has the direction more than once (several self-attention layers
+        behind one co-attention; no released model has that), else 0.
+    """
+
+    stack: str
+    layer: int
+    direction: str
+    step: int = 0
+
+
+OnContext = Callable[[Block, Tensor], Tensor]
+"""Hears what the heads of a block bring, `(example, head, query, width)`; what it returns goes on instead."""
 
 
 class Publisher:

@@ -1,0 +1,204 @@
+"""What a sweep collects for classifiers: rows of features, in memory up to a size and on disk beyond it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+LIMIT = 2**28  # bytes held in memory
+DTYPES = ("float16", "float32")
+
+
+def row_id(name: str) -> int:
+    """64 bits that stand for the name of a row: the same in any process and for any order of the data."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
+class FeatureStore:
+    """Rows of features under keys (a view, a stack, a layer); rows are known by `row_id`.
+
+    Rows are read in the order of their ids, which is random with respect to the data and the same
+    however they arrived. What is held in memory moves to a temporary folder as soon as it exceeds
+    `limit`; the folder goes when the store does.
+
+    Parameters
+    ----------
+    limit
+        Bytes to hold in memory, 0 for none. Every store has its own.
+    dtype
+        "float16" (half the room; about three digits) or "float32".
+
+    Examples
+    --------
+    >>> store = FeatureStore()
+    >>> store.append("layer 1", np.array([7, 3], dtype=np.uint64), np.array([[1.0], [2.0]]))
+    >>> ids, values = store.read("layer 1")
+    >>> ids.tolist(), values[:, 0].tolist()
+    ([3, 7], [2.0, 1.0])
+    """
+
+    def __init__(self, limit: int = LIMIT, dtype: str = "float16") -> None:
+        if limit < 0:
+            raise ValueError(f"limit is {limit} bytes; expected 0 (all on disk) or more")
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}; expected one of {', '.join(map(repr, DTYPES))}")
+        self.limit, self.dtype = int(limit), dtype
+        self._shelves: dict[Hashable, _Shelf] = {}
+        self._in_memory = 0
+        self._folder: Path | None = None
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """Everything that rows were appended under, in order of first arrival."""
+        return list(self._shelves)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether some rows lie in files."""
+        return self._folder is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features, in memory and on disk."""
+        width = np.dtype(self.dtype).itemsize
+        return sum(shelf.rows * shelf.width * width for shelf in self._shelves.values())
+
+    def append(self, key: Hashable, ids: np.ndarray, values: np.ndarray) -> None:
+        """Add rows; they are copied.
+
+        Parameters
+        ----------
+        key
+            Where to add; all rows under one key have the same number of features.
+        ids
+            `(row,)` uint64, from `row_id`.
+        values
+            `(row, feature)`.
+
+        Raises
+        ------
+        ValueError
+            For another number of ids or features, or for a value that is not finite in the store's dtype.
+        """
+        ids, given = np.asarray(ids, dtype=np.uint64), np.asarray(values)
+        if given.ndim != 2 or ids.shape != (len(given),):
+            raise ValueError(
+                f"ids of shape {ids.shape} for values of shape {given.shape}; expected (row,), (row, feature)"
+            )
+        with np.errstate(over="ignore"):
+            kept = given.astype(self.dtype)
+        if not np.isfinite(kept).all():
+            raise ValueError(
+                f"under {key!r} a value is not finite in {self.dtype} (largest: {np.abs(given).max()}); "
+                'if the model itself is sound, pass dtype="float32"'
+            )
+        shelf = self._shelves.setdefault(key, _Shelf(kept.shape[1]))
+        shelf.add(ids.copy(), kept, key)
+        self._in_memory += kept.nbytes
+        if self._in_memory > self.limit:
+            self._spill()
+
+    def read(self, key: Hashable) -> tuple[np.ndarray, np.ndarray]:
+        """(ids `(row,)` uint64 ascending, features `(row, feature)`) of one key, in memory.
+
+        Raises
+        ------
+        KeyError
+            When nothing was appended under it.
+        ValueError
+            When a row came twice: the same example was swept twice.
+        """
+        if key not in self._shelves:
+            raise KeyError(f"nothing was appended under {key!r}; keys: {self.keys}")
+        shelf = self._shelves[key]
+        ids = np.concatenate([*shelf.ids, np.zeros(0, dtype=np.uint64)])
+        order = np.argsort(ids, kind="stable")
+        ids = ids[order]
+        if (ids[1:] == ids[:-1]).any():
+            raise ValueError(f"under {key!r} a row came twice; sweep each example once")
+        return ids, np.concatenate([*shelf.chunks(self.dtype)])[order]
+
+    def merge(self, other: FeatureStore) -> FeatureStore:
+        """A new store with the rows of both; neither is changed. Associative and commutative.
+
+        Raises
+        ------
+        ValueError
+            When the stores have another dtype or limit.
+        """
+        if (self.limit, self.dtype) != (other.limit, other.dtype):
+            raise ValueError(
+                f"stores with limit {self.limit}, {self.dtype} and limit {other.limit}, {other.dtype} "
+                "do not merge; make both alike"
+            )
+        merged = FeatureStore(self.limit, self.dtype)
+        merged.absorb(self)
+        merged.absorb(other)
+        return merged
+
+    def absorb(self, other: FeatureStore) -> None:
+        """Append every row of another store, chunk by chunk; the other is left as it is."""
+        for key, shelf in other._shelves.items():
+            start, ids = 0, np.concatenate(shelf.ids)
+            for chunk in shelf.chunks(other.dtype):
+                self.append(key, ids[start : start + len(chunk)], chunk)
+                start += len(chunk)
+
+    def _spill(self) -> None:
+        """Move what is in memory to the end of each key's file."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="value_nb-features-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        for number, shelf in enumerate(self._shelves.values()):
+            shelf.spill(self._folder / f"{number}.bin")
+        self._in_memory = 0
+
+
+PIECE = 4096  # rows read from a file at a time
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """The rows of one key, in order of arrival: first those in the file, then those in memory."""
+
+    width: int
+    ids: list[np.ndarray] = field(default_factory=list)
+    memory: list[np.ndarray] = field(default_factory=list)
+    file: Path | None = None
+    filed: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(map(len, self.ids))
+
+    def add(self, ids: np.ndarray, values: np.ndarray, key: Hashable) -> None:
+        if values.shape[1] != self.width:
+            raise ValueError(f"{values.shape[1]} features under {key!r}, which holds {self.width} a row")
+        self.ids.append(ids)
+        self.memory.append(values)
+
+    def spill(self, file: Path) -> None:
+        with file.open("ab") as out:
+            for values in self.memory:
+                out.write(np.ascontiguousarray(values).tobytes())
+                self.filed += len(values)
+        self.file, self.memory = file, []
+
+    def chunks(self, dtype: str) -> Iterator[np.ndarray]:
+        if self.file is not None and self.filed and self.width:
+            shape = (self.filed, self.width)
+            mapped = np.memmap(self.file, dtype=dtype, mode="r", shape=shape)
+            for start in range(0, self.filed, PIECE):
+                yield np.array(mapped[start : start + PIECE])
+        elif self.filed:
+            yield np.zeros((self.filed, self.width), dtype=dtype)
+        yield from self.memory
+        if not self.rows:
+            yield np.zeros((0, self.width), dtype=dtype)

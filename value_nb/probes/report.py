@@ -1,0 +1,242 @@
+"""From collected features to the rows of a classifier probe's result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from value_nb import stats
+from value_nb.probes.description_length import choose_C_for_code, online_code, sending_order
+from value_nb.probes.linear import Fit, choose_C, fit_many, in_parallel
+from value_nb.probes.task import NotDefined, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from value_nb.probes.features import FeatureStore
+    from value_nb.probes.items import ItemTable
+    from value_nb.probes.linear import Features, Source
+    from value_nb.probes.views import View
+
+Layer = tuple[str | None, int | None]
+NOWHERE: Layer = (None, None)  # of what belongs to no layer, or to all of them
+Row = dict[str, Any]
+
+
+class Reporter:
+    """Fits linear probes on what was collected and writes down how they do.
+
+    Parameters
+    ----------
+    table, store
+        The items and their features.
+    seed, replicates
+        Of the intervals, the control task and the online code.
+    grid, n_jobs
+        Values of C to choose from; fits at the same time.
+    """
+
+    def __init__(
+        self,
+        table: ItemTable,
+        store: FeatureStore,
+        seed: int,
+        replicates: int,
+        grid: Sequence[float],
+        n_jobs: int,
+    ) -> None:
+        self.table, self.store, self.seed, self.replicates = table, store, seed, replicates
+        self.grid, self.n_jobs = grid, n_jobs
+
+    def task_rows(self) -> Iterator[Row]:
+        """Majority, and how many types recur."""
+        if not len(self.table):
+            raise ValueError(
+                "no items came: no example has anything to ask. Captions and pictures that were swapped lose "
+                "the links of their phrases; such a probe leaves 'mismatched' out of its controls"
+            )
+        task = self.table.task(self.table.ids)
+        yield self._mean("majority_accuracy", task.majority(), task, group="majority")
+        if task.types is not None:
+            share, test = task.recurrence(), task.rows("test")
+            yield _where(NOWHERE, "control task") | {
+                "measure": "type_recurrence", "value": share, "n": len(np.unique(task.types[test])),
+                "n_images": len(np.unique(task.images[test])), "unit": "fraction",
+            }  # fmt: skip
+
+    def view_rows(self, view: View, description_length: bool) -> Iterator[Row]:
+        """A view at every layer with its control task; its sides alone at the best layer."""
+        layers = self._layers(view)
+        if not layers:
+            return
+        ids = self._ids(view, layers[0])
+        task = self.table.task(ids)
+        places = layers if view.per_layer else [NOWHERE]
+        sources = {
+            at: self._source(view, view.parts, layers if at == NOWHERE else [at], ids) for at in places
+        }
+        some = [sources[at] for at in _first_middle_last(places)]
+        C = choose_C(some, task, self.grid, self.n_jobs)
+        control = _control(task, self.seed)
+        fits = fit_many(sources, [task, control] if control else [task], C, self.n_jobs)
+        for at in places:
+            yield from self._fit_rows(view.name, at, task, fits[at])
+        if description_length:
+            C = choose_C_for_code(some, task, self.grid, self.n_jobs)
+            yield from self._description_rows(view.name, sources, task, C)
+        best = places[int(np.argmax([fits[at][0].val.mean() for at in places]))]
+        for part in view.alone:
+            source = self._source(view, (part,), layers if best == NOWHERE else [best], ids)
+            yield from self._single(f"{view.name}: {part} only", best, source, task)
+
+    def baseline_rows(self, name: str, known: Sequence[str]) -> Iterator[Row]:
+        """What is known without a model."""
+        missing = [one for one in known if not self.table.has(one)]
+        if missing:
+            raise ValueError(f"baseline {name!r} takes {missing}, and no item has it among what is known")
+        ids = self.table.ids
+        yield from self._single(name, NOWHERE, lambda: self.table.known(known, ids), self.table.task(ids))
+
+    def _single(self, group: str, at: Layer, source: Source, task: Task) -> Iterator[Row]:
+        """One classifier with a C of its own and no control task."""
+        C = choose_C([source], task, self.grid, self.n_jobs)
+        (found,) = fit_many({at: source}, [task], C, self.n_jobs)[at]
+        yield self._mean("accuracy", found.test, task, at, group)
+        yield self._mean("validation_accuracy", found.val, task, at, group, split="val")
+
+    def _fit_rows(self, group: str, at: Layer, task: Task, fits: list[Fit]) -> Iterator[Row]:
+        yield self._mean("accuracy", fits[0].test, task, at, group)
+        yield self._mean("validation_accuracy", fits[0].val, task, at, group, split="val")
+        if len(fits) == 1:
+            for measure in ("control_task_accuracy", "selectivity"):
+                yield _where(at, group) | {
+                    "measure": measure, "value": np.nan, "n": 0, "n_images": 0, "unit": "not defined"
+                }  # fmt: skip
+            return
+        yield self._mean("control_task_accuracy", fits[1].test, task, at, group)
+        images = task.images[task.rows("test")]
+        gap = stats.mean_difference(fits[1].test, fits[0].test, images, **self._draws)
+        yield _row("selectivity", gap, len(images), at, group)
+
+    def _description_rows(
+        self, group: str, sources: dict[Layer, Source], task: Task, C: float
+    ) -> Iterator[Row]:
+        train = task.rows("train")
+        train = train[sending_order(task.images[train], self.seed)]
+        labels, uniform = task.labels[train], np.full(len(train), np.log2(len(task.classes)))
+
+        def code(source: Source) -> np.ndarray:
+            return online_code(source()[train], labels, C)
+
+        jobs = [partial(code, source) for source in sources.values()]
+        for at, bits in zip(sources, in_parallel(jobs, self.n_jobs), strict=True):
+            length = stats.mean_interval(bits, task.images[train], **self._draws)
+            yield _row("description_length", length, len(train), at, group, "bits per label", "train")
+            ids, total, _ = stats.image_sums(np.stack([uniform, bits], axis=1), task.images[train])
+            ratio = stats.ratio_interval(total[:, 0], total[:, 1], ids, **self._draws)
+            yield _row("compression", ratio, len(train), at, group, "ratio", "train")
+
+    @property
+    def _draws(self) -> dict[str, int]:
+        return {"seed": self.seed, "replicates": self.replicates}
+
+    def _mean(
+        self,
+        measure: str,
+        right: np.ndarray,
+        task: Task,
+        at: Layer = NOWHERE,
+        group: str = "",
+        split: str = "test",
+    ) -> Row:
+        images = task.images[task.rows(split)]
+        interval = stats.mean_interval(right, images, **self._draws)
+        return _row(measure, interval, len(images), at, group, split=split)
+
+    def _layers(self, view: View) -> list[Layer]:
+        """Stacks and layers that the view has features of, in order of arrival."""
+        keys: list[Any] = self.store.keys
+        return list(dict.fromkeys((stack, layer) for name, stack, layer, _ in keys if name == view.name))
+
+    def _ids(self, view: View, at: Layer) -> np.ndarray:
+        """Items of which all parts of the view are there."""
+        ids = self.table.ids
+        for part in view.parts:
+            ids = np.intersect1d(ids, self.store.read((view.name, *at, part))[0], assume_unique=True)
+        return ids
+
+    def _source(
+        self, view: View, parts: Sequence[str], layers: Sequence[Layer], ids: np.ndarray
+    ) -> Callable[[], Features]:
+        def source() -> Features:
+            return np.concatenate(
+                [_aligned(*self.store.read((view.name, *at, part)), ids) for at in layers for part in parts],
+                axis=1,
+            )
+
+        return source
+
+
+def best_layer(frame: pd.DataFrame, group: str = "embedding", control: str = "none") -> tuple[str, int]:
+    """(stack, layer) of a classifier's result with the best validation accuracy; of equals the first.
+
+    Parameters
+    ----------
+    frame
+        Of a `Result` of a classifier probe.
+    group
+        The view.
+    control
+        Under which condition it is chosen.
+
+    Raises
+    ------
+    ValueError
+        When the frame has no layers of that group under that condition.
+    """
+    wanted = (frame["measure"] == "validation_accuracy") & (frame["group"] == group)
+    rows = frame[wanted & (frame["control"] == control)]
+    rows = rows[rows["layer"].notna()] if "layer" in rows else rows.iloc[:0]
+    if rows.empty:
+        there = ", ".join(map(repr, frame["group"].dropna().unique()))
+        raise ValueError(f"no layers of group {group!r} under control {control!r}; groups: {there}")
+    best = rows.iloc[int(rows["value"].to_numpy().argmax())]
+    return str(best["stack"]), int(best["layer"])
+
+
+def _first_middle_last(places: Sequence[Layer]) -> list[Layer]:
+    return [places[k] for k in sorted({0, len(places) // 2, len(places) - 1})]
+
+
+def _aligned(have: np.ndarray, values: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Rows of the wanted ids; both lists of ids ascend."""
+    return values if len(have) == len(ids) else values[np.searchsorted(have, ids)]
+
+
+def _control(task: Task, seed: int) -> Task | None:
+    try:
+        return task.control(seed)
+    except NotDefined:
+        return None
+
+
+def _where(at: Layer, group: str, split: str = "test") -> Row:
+    return {"stack": at[0], "layer": at[1], "group": group, "split": split}
+
+
+def _row(
+    measure: str,
+    interval: stats.Interval,
+    n: int,
+    at: Layer,
+    group: str,
+    unit: str = "fraction",
+    split: str = "test",
+) -> Row:
+    return _where(at, group, split) | {
+        "measure": measure, "value": float(interval.value), "lo": float(interval.lo),
+        "hi": float(interval.hi), "n": n, "n_images": int(interval.n_images), "unit": unit,
+    }  # fmt: skip
