@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from tests.fakes import FakeModel, fake_examples
@@ -50,8 +51,11 @@ def test_results_without_sentences_are_refused():
     r = Result("other", result((1.0, 1.0), controls="none").frame, {"model": "m"})
     with pytest.raises(ValueError, match="no sentences for 'other'; there are sentences for: fusion_degree"):
         read_aloud(r)
-    with pytest.raises(ValueError, match="not defined for m: widths differ"):
-        read_aloud(Result("fusion_degree", r.frame, {"model": "m"}, "widths differ"))
+
+
+def test_a_result_that_is_not_defined_says_why():
+    r = Result("fusion_degree", pd.DataFrame({"value": []}), {"model": "m"}, "widths differ")
+    assert read_aloud(r) == "There is no number for m: widths differ."
 
 
 @pytest.mark.parametrize(

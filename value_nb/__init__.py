@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from value_nb import paper, plots
+    from value_nb.ablation import ablate_heads, without_image
     from value_nb.controls import Mismatched, RandomWeights
     from value_nb.data.example import Example
     from value_nb.data.registry import datasets, load_dataset
+    from value_nb.data.splits import load_splits
     from value_nb.export import keep
-    from value_nb.models.registry import load_model, models
+    from value_nb.models.registry import load_model, models, training_curve
     from value_nb.probes.fusion import FusionDegree
+    from value_nb.probes.modality import ModalityImportance
     from value_nb.result import load_result
     from value_nb.sweep import sweep
     from value_nb.trace import Trace
@@ -36,18 +39,23 @@ _HOMES: dict[str, str | None] = {
     "Example": "data.example",
     "FusionDegree": "probes.fusion",
     "Mismatched": "controls",
+    "ModalityImportance": "probes.modality",
     "RandomWeights": "controls",
     "Trace": "trace",
+    "ablate_heads": "ablation",
     "datasets": "data.registry",
     "keep": "export",
     "load_dataset": "data.registry",
     "load_model": "models.registry",
     "load_result": "result",
+    "load_splits": "data.splits",
     "models": None,
     "paper": None,
     "plots": None,
     "sweep": None,
+    "training_curve": "models.registry",
     "widgets": None,
+    "without_image": "ablation",
 }
 
 # An imported submodule takes its own name in the package, so a function of that name could not be
@@ -58,19 +66,24 @@ __all__ = [
     "Example",
     "FusionDegree",
     "Mismatched",
+    "ModalityImportance",
     "RandomWeights",
     "Trace",
     "__version__",
+    "ablate_heads",
     "datasets",
     "keep",
     "load_dataset",
     "load_model",
     "load_result",
+    "load_splits",
     "models",
     "paper",
     "plots",
     "sweep",
+    "training_curve",
     "widgets",
+    "without_image",
 ]
 
 

@@ -235,6 +235,8 @@ def compare(result: Result) -> pd.DataFrame:
     """Ours beside the paper's: see `Result.compare`."""
     import pandas as pd
 
+    if result.reason is not None:
+        return _published_alone(result)
     ours = _ours(result.frame)
     stacks = set(ours["stack"]) if "stack" in ours else set()
     wanted = [
@@ -254,6 +256,16 @@ def compare(result: Result) -> pd.DataFrame:
     order = [c for c in ("stack", "layer") if frame[c].notna().any()]
     frame = frame.sort_values(order, kind="stable", na_position="last") if order else frame
     return frame.drop(columns=[c for c in PLACE if frame[c].isna().all()]).reset_index(drop=True)
+
+
+def _published_alone(result: Result) -> pd.DataFrame:
+    """The paper's numbers of a probe that is not defined for our model, and why it is not."""
+    import pandas as pd
+
+    note = f"not defined for {result.meta['model']}: {result.reason}"
+    rows = [_beside(p, None) | {"note": note} for p in PUBLISHED if p.probe == result.probe]
+    frame = pd.DataFrame(rows, columns=[*PLACE, *COMPARED])
+    return frame.drop(columns=[c for c in PLACE if frame[c].isna().all()])
 
 
 def _ours(frame: pd.DataFrame) -> pd.DataFrame:
@@ -292,9 +304,9 @@ def _beside(p: Published, row: Any) -> dict[str, Any]:
     value = None if p.value is None else p.value * scale
     entry = {column: getattr(p, column) for column in PLACE}
     notes = [p.note] if p.note else []
-    if row is None:
+    if row is None and value is not None:
         notes.append("no value of ours at this place")
-    else:
+    if row is not None:
         entry |= {c: row[c] for c in (*PLACE, "value", "lo", "hi", "unit") if c in row}
         if p.layers and p.layer != row.get("layer"):
             notes.append(f"placed by relative depth ({p.layers} layers there)")

@@ -9,6 +9,8 @@ import numpy as np
 
 from value_nb import paper as published_numbers
 from value_nb import style
+from value_nb.curves import draw_with_controls, title
+from value_nb.modality_plots import plot_modality, plot_modality_map, plot_modality_maps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +18,19 @@ if TYPE_CHECKING:
 
     from value_nb.data.example import Example
     from value_nb.result import Result
+
+__all__ = [
+    "MEASURES",
+    "PLOTTERS",
+    "plot_attention",
+    "plot_fusion",
+    "plot_modality",
+    "plot_modality_map",
+    "plot_modality_maps",
+    "plot_regions",
+    "plotter",
+    "title",
+]
 
 Plot = Callable[..., "Axes"]
 MEASURES = {
@@ -43,16 +58,6 @@ def plotter(probe: str) -> Plot:
     if probe not in PLOTTERS:
         raise ValueError(f"no plot for {probe!r}; there are plots for: {', '.join(sorted(PLOTTERS))}")
     return PLOTTERS[probe]
-
-
-def title(result: Result) -> str:
-    """Model, data, n and, where the model misses its gate, a warning: what every figure's title says."""
-    meta = result.meta
-    counted = f"{meta['n']:,} pairs of {meta['n_images']:,} images"
-    lines = [f"{meta['model']} on {meta['data']} ({meta['split']}), {counted}"]
-    if meta.get("gate_met") is False:
-        lines.append("quality gate not met: this model cannot support the figure")
-    return "\n".join(lines)
 
 
 def plot_fusion(
@@ -93,9 +98,7 @@ def plot_fusion(
     layers = int(rows["layer"].max())
     with style.styled():
         ax = style.new_axes() if ax is None else ax
-        _draw_random(ax, _rows(rows, "random weights"))
-        _draw_curve(ax, _rows(rows, "mismatched"), style.MISMATCHED, "mismatched pictures", "--", "s")
-        _draw_curve(ax, _rows(rows, "none"), style.OURS, f"{result.meta['model']}, 95 % interval", "-", "o")
+        draw_with_controls(ax, rows, result.meta["model"])
         if paper:
             _draw_paper(ax, paper, layers, published_numbers.data_name(result.meta["data"]))
         _dress_fusion(ax, result, measure, specials, str(rows["stack"].iloc[0]), layers)
@@ -203,31 +206,6 @@ def _check_fusion(result: Result, measure: str, paper: str | None, specials: str
             f"the paper has NMI per pair, specials counted; {result.probe} {measure} with "
             f"specials={specials!r} has no published counterpart: use paper=None"
         )
-
-
-def _rows(rows: pd.DataFrame, control: str) -> pd.DataFrame:
-    return rows[rows["control"] == control].sort_values("layer")
-
-
-def _draw_curve(ax: Axes, rows: pd.DataFrame, colour: str, label: str, line: str, marker: str) -> None:
-    if rows.empty:
-        return
-    x = rows["layer"].to_numpy(float)
-    ax.plot(
-        x, rows["value"], color=colour, linestyle=line, marker=marker, markersize=5, label=label, zorder=3
-    )
-    ax.fill_between(x, rows["lo"], rows["hi"], color=colour, alpha=0.2, linewidth=0, zorder=2)
-
-
-def _draw_random(ax: Axes, rows: pd.DataFrame) -> None:
-    """Mean over the seeds as a line, from the lowest to the highest seed as a band."""
-    if rows.empty:
-        return
-    by_layer = rows.groupby("layer")["value"].agg(["mean", "min", "max"])
-    x, seeds = by_layer.index.to_numpy(float), rows["weights"].nunique()
-    label = f"random weights ({seeds} seed{'s' * (seeds != 1)}):\nmean, lowest to highest"
-    ax.plot(x, by_layer["mean"], color=style.RANDOM, linestyle=":", label=label, zorder=2)
-    ax.fill_between(x, by_layer["min"], by_layer["max"], color=style.RANDOM, alpha=0.3, linewidth=0, zorder=1)
 
 
 def _draw_paper(ax: Axes, paper: str, layers: int, data: str | None) -> None:
@@ -363,5 +341,9 @@ def _wrapped(caption: str) -> str:
     return "\n".join(textwrap.wrap(caption, 58))
 
 
-PLOTTERS: dict[str, Plot] = {"fusion_degree": plot_fusion, "fusion_degree_pooled": plot_fusion}
+PLOTTERS: dict[str, Plot] = {
+    "fusion_degree": plot_fusion,
+    "fusion_degree_pooled": plot_fusion,
+    "modality_importance": plot_modality,
+}
 """Probe -> the function that draws its result."""

@@ -22,7 +22,7 @@ COLUMNS = {
     "model": "str", "weights": "str", "control": "str", "data": "str", "split": "str", "stack": "str",
     "layer": "Int64", "head": "Int64", "direction": "str", "measure": "str", "group": "str",
     "specials": "str", "value": "float64", "lo": "float64", "hi": "float64", "n": "Int64",
-    "n_images": "Int64", "unit": "str", "seed": "Int64",
+    "n_images": "Int64", "unit": "str", "note": "str", "seed": "Int64",
 }  # fmt: skip
 """Columns of a result's frame, in order, and their types; a column that applies to no row is absent."""
 
@@ -102,11 +102,11 @@ class Result:
         ax
             Where to draw; None makes a new figure.
         options
-            Handed to the probe's plot function (`value_nb.plots`), which rejects what it does not know.
+            Handed to the probe's plot function (`value_nb.plots`), which rejects what it does not know,
+            and either raises or draws the reason where the probe is not defined for the model.
         """
         from value_nb.plots import plotter
 
-        self.check_defined()
         return plotter(self.probe)(self, ax=ax, **options)
 
     def compare(self) -> pd.DataFrame:
@@ -116,11 +116,11 @@ class Result:
         -------
         One row for each published number of this probe and each value of ours that has a counterpart's
         place but no number: measure, stack, layer, value, lo, hi, published, difference (ours minus
-        published), note ("not published here" where there is no number).
+        published), note ("not published here" where there is no number). Where the probe is not defined
+        for the model, the published numbers alone, with the reason as their note.
         """
         from value_nb.paper import compare
 
-        self.check_defined()
         return compare(self)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:

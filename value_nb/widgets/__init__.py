@@ -9,6 +9,7 @@ from value_nb.widgets.card import card_table
 from value_nb.widgets.choices import Choices
 from value_nb.widgets.clusters import Clusters, pair_clusters, two_clusters
 from value_nb.widgets.fusion import FusionPanel
+from value_nb.widgets.modality import ModalityPanel
 from value_nb.widgets.panel import Panel, PanelFigure
 from value_nb.widgets.picture import region_figure
 
@@ -17,6 +18,7 @@ __all__ = [
     "Choices",
     "Clusters",
     "FusionPanel",
+    "ModalityPanel",
     "Panel",
     "PanelFigure",
     "card_table",
