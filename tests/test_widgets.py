@@ -332,10 +332,23 @@ def test_results_that_do_not_fit_are_refused(uniter, data, result):
     pooled = sweep(uniter, data, [FusionDegree(pooled=True)], controls="none", progress=False)
     with pytest.raises(ValueError, match="a result of 'fusion_degree_pooled' came"):
         FusionPanel(pooled, uniter, data)
+
+
+def test_fusion_panel_says_why_a_model_has_no_number(uniter, data, result):
     vilbert = tiny_model("vilbert")
-    undefined = sweep(vilbert, data, [FusionDegree()], controls="none", progress=False)
-    with pytest.raises(ValueError, match="not defined for tiny-vilbert"):
-        FusionPanel(undefined, vilbert, data)
+    undefined = sweep(vilbert, data, [FusionDegree()], controls="none", progress=False)["fusion_degree"]
+    alone = FusionPanel(undefined, vilbert, data)
+    assert alone.sentence == f"There is no number for tiny-vilbert: {undefined.reason}."
+    assert alone.table["not defined"].tolist() == [undefined.reason] and alone.error == ""
+    assert alone.figure.axes[0].texts and alone.controls["layer"].disabled
+    both = FusionPanel([result, undefined], [uniter, vilbert], data)
+    both.layer = 2
+    both.model = "tiny-vilbert"
+    assert both.error == "" and both.controls["measure"].disabled
+    both.model = "tiny-uniter"
+    assert (both.error, both.layer) == ("", 2) and not both.controls["measure"].disabled
+    both.layer = 1
+    assert both.error == "" and both.sentence.startswith("Layer 1: ")
 
 
 # --- clusters, picture, card ---

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from value_nb.reasons import reason_table
+
 if TYPE_CHECKING:
     from value_nb.result import Result
 
@@ -120,7 +122,7 @@ def layer_table(result: Result, specials: str = "paper") -> pd.DataFrame:
     Where the result has no number, a table of one cell that says why.
     """
     if why := nothing(result):
-        return pd.DataFrame({"not defined": [why]}, index=pd.Index([result.meta["model"]], name="model"))
+        return reason_table(result, why)
     named = {"cls_mass": "mass", "cls_mass_per_position": "mass per position", "text_share": "text share",
              "text_share_per_position": "text share per position"}  # fmt: skip
     columns = {}

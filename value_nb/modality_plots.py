@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from value_nb import importance, style
 from value_nb.curves import draw_with_controls, title
 from value_nb.headmap import draw_head_map, write_numbers
+from value_nb.reasons import draw_reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def plot_modality(
     with style.styled():
         ax = style.new_axes() if ax is None else ax
         if why := importance.nothing(result):
-            return draw_reason(ax, result, why)
+            return draw_reason(ax, heading(result), why)
         draw_layers(ax, result, measure, specials, group)
         left_out = f"\n{LEFT_OUT}" if specials == "excluded" and group != "special" else ""
         ax.set_title(title(result) + left_out)
@@ -93,7 +93,7 @@ def plot_modality_map(
     with style.styled():
         ax = style.new_axes(5.6, 4.2) if ax is None else ax
         if why := importance.nothing(result):
-            return draw_reason(ax, result, why)
+            return draw_reason(ax, heading(result), why)
         mesh = draw_heads(ax, result, measure, specials, group, numbers=True)
         scale_bar(ax.figure.colorbar(mesh, ax=ax, pad=0.02), measure)
         ax.set(xlabel="layer", ylabel="head")
@@ -114,7 +114,7 @@ def plot_modality_maps(result: Result, measure: str = "cls_mass", specials: str 
 
     with style.styled():
         if why := importance.nothing(result):
-            return np.array([[draw_reason(style.new_axes(), result, why)]])
+            return np.array([[draw_reason(style.new_axes(), heading(result), why)]])
         groups = importance.groups(result, measure, specials) if measure in importance.MEASURES else ["text"]
         table = importance.heads(result, measure, specials, groups[0])
         figure, axes = plt.subplots(
@@ -208,16 +208,9 @@ def scale_bar(bar: Any, measure: str) -> None:
         bar.set_ticks(factors, labels=[f"× {f:g}" if f >= 1 else f"× 1/{1 / f:g}" for f in factors])
 
 
-def draw_reason(ax: Axes, result: Result, why: str) -> Axes:
-    """Axes that say why there is no number instead of showing one."""
-    ax.set_axis_off()
-    said = "\n".join(textwrap.wrap(f"{why[0].upper()}{why[1:]}.", 62))
-    ax.text(
-        0.5, 0.5, f"Not defined\n\n{said}", transform=ax.transAxes, ha="center", va="center", fontsize=10.5,
-        color="#303030", bbox={"facecolor": "#f4f4f2", "edgecolor": "#c8c8c8", "pad": 14},
-    )  # fmt: skip
-    ax.set_title(f"Modality importance of {result.meta['model']}")
-    return ax
+def heading(result: Result) -> str:
+    """Title of axes without numbers."""
+    return f"Modality importance of {result.meta['model']}"
 
 
 def _group(measure: str, group: str, specials: str) -> str:

@@ -42,7 +42,7 @@ def styled() -> Iterator[None]:
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    plt.draw_if_interactive()  # loads the backend, whose settings would be forgotten at the end of the context
+    plt.draw_if_interactive()  # loads the backend: what it sets would be undone at the end of the context
 
     with mpl.rc_context(RC):  # type: ignore[arg-type]  # its keys are spelled out one by one there
         yield

@@ -9,6 +9,7 @@ import numpy as np
 from ipywidgets import Dropdown, IntSlider
 
 from value_nb.plots import MEASURES, plot_fusion
+from value_nb.reasons import draw_reason, reason_table
 from value_nb.result import Result
 from value_nb.widgets.clusters import Clusters, draw_clusters, pair_clusters
 from value_nb.widgets.panel import Panel
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from value_nb.trace import Trace
 
 CURVES, CLOUD = (0.095, 0.34, 0.41, 0.5), (0.56, 0.2, 0.43, 0.64)
+REASON = (0.05, 0.1, 0.9, 0.75)
 PROBE = "fusion_degree"
 
 
@@ -33,6 +35,7 @@ class FusionPanel(Panel):
     Left: the measure by layer, its interval, and its controls. Right: the hidden states of one example's
     words (blue) and regions (orange) on their first two principal axes; the marker says which of the two
     clusters a state was put into. Fused states mix; states that lie apart show one marker for each colour.
+    For a model whose fusion is not defined it shows the reason.
 
     Parameters
     ----------
@@ -59,8 +62,7 @@ class FusionPanel(Panel):
     Raises
     ------
     ValueError
-        For a result of another probe or one that is not defined for its model, a result without its model,
-        or a value that is not among the choices.
+        For a result of another probe, a result without its model, or a value that is not among the choices.
     """
 
     model = State("Name of the model shown.")
@@ -93,6 +95,7 @@ class FusionPanel(Panel):
             "layer": IntSlider(max=self._last(names[0]), description="layer"),
             "example": IntSlider(max=len(data) - 1, description="example"),
         }
+        self._fit()
         chosen = ("model", "measure", "specials") if len(names) > 1 else ("measure", "specials")
         super().__init__(self.controls, (chosen, ("layer", "example")), width=8.4, height=4.5)
 
@@ -114,24 +117,38 @@ class FusionPanel(Panel):
 
     @property
     def table(self) -> pd.DataFrame:
-        """The rows behind the curves."""
+        """The rows behind the curves; one cell with the reason where there is no number."""
+        if self.result.reason is not None:
+            return reason_table(self.result, self.result.reason)
         return self.result.select(measure=self.measure, specials=self.specials)
 
     def _follow(self, name: str) -> None:
-        if name == "model":
+        if name == "model" and self._fit():
             self.controls["layer"].max = self._last(self.model)
             measures, now = self._measures(self.model), self.measure
             self.controls["measure"].options = measures
             self.measure = now if now in measures else measures[0]
 
+    def _fit(self) -> bool:
+        """Whether there is something to choose; controls without effect are switched off."""
+        defined = self.result.reason is None
+        for name in ("measure", "specials", "layer", "example"):
+            self.controls[name].disabled = not defined
+        return defined
+
     def _measures(self, name: str) -> list[str]:
+        if self._results[name].reason is not None:
+            return list(MEASURES)
         found = set(self._results[name].frame["measure"])
         return [measure for measure in MEASURES if measure in found]
 
     def _last(self, name: str) -> int:
-        return int(self._results[name].frame["layer"].max())
+        result = self._results[name]
+        return 0 if result.reason is not None else int(result.frame["layer"].max())
 
     def _draw(self, figure: Figure, fresh: bool) -> str:
+        if (why := self.result.reason) is not None:
+            return self._draw_reason(figure, fresh, why)
         scene = (self.model, self.measure, self.specials)
         if fresh or self._drawn != scene:
             figure.clear()
@@ -147,8 +164,15 @@ class FusionPanel(Panel):
         draw_clusters(cloud, clusters, f"Layer {self.layer}, example {self.example}\n{score}")
         return self._say(clusters)
 
+    def _draw_reason(self, figure: Figure, fresh: bool, why: str) -> str:
+        figure.clear()
+        draw_reason(figure.add_axes(REASON), f"Fusion of {self.model}", why)
+        if not fresh:
+            self._drawn = self._background = None  # nothing moves
+        return f"There is no number for {self.model}: {why}."
+
     def _moving(self) -> Sequence[Artist]:
-        return self._marker, self._cloud
+        return () if self._drawn is None else (self._marker, self._cloud)
 
     def _curves(self, figure: Figure) -> Any:
         """Draw the curves into a new figure and return the line that marks the layer."""
@@ -190,5 +214,4 @@ def _by_model(results: Result | Mapping[str, Result] | Sequence[Result]) -> dict
     for result in listed:
         if result.probe != PROBE:
             raise ValueError(f"a result of {result.probe!r} came; expected one of {PROBE!r}")
-        result.check_defined()
     return {str(result.meta["model"]): result for result in listed}

@@ -11,7 +11,8 @@ from ipywidgets import Dropdown, IntSlider, SelectionSlider
 
 from value_nb import importance, style
 from value_nb.curves import title
-from value_nb.modality_plots import NAMES, draw_heads, draw_layers, draw_reason, scale_bar, top
+from value_nb.modality_plots import NAMES, draw_heads, draw_layers, heading, scale_bar, top
+from value_nb.reasons import draw_reason
 from value_nb.result import Result
 from value_nb.widgets.panel import Panel
 from value_nb.widgets.picture import rectangle
@@ -172,7 +173,7 @@ class ModalityPanel(Panel):
             self._drawn = self._drawn if fresh else None
             marks = None if why else _Marks(*self._scene(figure))
             if why:
-                draw_reason(figure.add_axes(REASON), self.result, why)
+                draw_reason(figure.add_axes(REASON), heading(self.result), why)
             if not fresh:
                 self._marks, self._drawn, self._background = marks, scene, None
         else:
