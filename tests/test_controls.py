@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import fake_example, fake_examples
-from value_nb.controls import Mismatched, NotPossible, RandomWeights, swap
+from value_nb.controls import Mismatched, NotPossible, RandomWeights, matched, swap
 from value_nb.data.example import Phrase, Relation
 from value_nb.probes.fusion import FusionDegree
 
@@ -91,3 +91,45 @@ def test_random_weights_gives_a_condition_for_each_seed():
     assert len(RandomWeights().conditions(FusionDegree())) == 5
     with pytest.raises(ValueError, match="expected one or more different"):
         RandomWeights(seeds=(1, 1))
+
+
+def split_examples():
+    """Nine pictures with two captions: four train, three val, two test, in turn as long as they last."""
+    from dataclasses import replace
+
+    order = ["train", "val", "test", "train", "val", "test", "train", "val", "train"]
+    return [replace(e, split=order[int(e.image_id[3:])]) for e in fake_examples(9)]
+
+
+@pytest.mark.parametrize("keeps", ["caption", "picture", "both"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_caption_meets_a_picture_of_another_split(keeps, seed):
+    examples = split_examples()
+    split = {e.image_id: e.split for e in examples}
+    partners = Mismatched(seed).partners(examples, keeps)
+    assert sorted(partners) == sorted(split) == sorted(partners.values())
+    assert all(own != other and split[own] == split[other] for own, other in partners.items())
+    for new in Mismatched(seed).swapped(examples, keeps):
+        assert split[new.extra["mismatched_with"].split("#")[0]] == new.split == split[new.image_id]
+
+
+def test_a_split_of_one_picture_cannot_be_swapped():
+    examples = [e for e in split_examples() if e.split != "test" or e.image_id == "img2"]
+    with pytest.raises(NotPossible, match="1 picture came in split 'test'; mismatched pairs need at least"):
+        Mismatched().swapped(examples, "picture")
+
+
+def test_both_sides_stay_each_in_a_pair_of_its_own():
+    examples = fake_examples(6)
+    swapped = Mismatched().swapped(examples, "both")
+    assert len(swapped) == 2 * len(examples) and swapped[-1].id == swapped[len(swapped) - 1].id
+    for k, own in enumerate(examples):
+        first, second = swapped[2 * k], swapped[2 * k + 1]
+        assert (first.extra["kept"], second.extra["kept"]) == ("caption", "picture")
+        assert first.caption == own.caption and first.regions is not own.regions
+        assert second.regions is own.regions and second.id == first.id and matched(second) is own
+        partner = next(e for e in examples if e.id == first.extra["mismatched_with"])
+        assert first.regions is partner.regions and second.caption == partner.caption
+    assert matched(examples[0]) is examples[0]
+    with pytest.raises(IndexError, match="expected -24 to 23"):
+        swapped[24]

@@ -32,6 +32,7 @@ def test_statements_have_no_number():
     said = {p.said for p in paper.PUBLISHED if p.value is None}
     assert said == {
         "[CLS] gives more mass to text than to image, most in the middle layers",
+        "attention shows patterns coherent with the alignment of regions and words",
         '"weak"',
         "best layer above LXMERT on all nine tasks, below BERT-base",
         "best layer below UNITER on all nine tasks",

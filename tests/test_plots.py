@@ -121,12 +121,14 @@ def test_options_are_never_ignored(result, options, message):
         plot_fusion(result, **options)
 
 
-def test_a_result_that_is_not_defined_is_not_drawn():
+def test_axes_of_a_result_that_is_not_defined_say_why():
     found = sweep(FakeModel(stack="text"), fake_examples(2), [FusionDegree()], progress=False)[
         "fusion_degree"
     ]
-    with pytest.raises(ValueError, match="fusion_degree is not defined for fake: no stack"):
-        found.plot()
+    ax = found.plot()
+    assert not ax.lines and ax.get_title("left") == "Fusion of fake"
+    said = " ".join(ax.texts[0].get_text().split())
+    assert said.startswith("Not defined No stack of fake holds both text and image")
 
 
 def test_pooled_result_has_a_plot():

@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     from value_nb.data.registry import datasets, load_dataset
     from value_nb.data.splits import load_splits
     from value_nb.export import keep
+    from value_nb.linguistics import linguistic_tasks, probe_linguistics
     from value_nb.models.registry import load_model, models, training_curve
+    from value_nb.probes.coreference import CoreferenceProbe
+    from value_nb.probes.coreference_attention import CoreferenceAttention
+    from value_nb.probes.crossmodal import CrossModalHeads
     from value_nb.probes.fusion import FusionDegree
+    from value_nb.probes.linguistic import LinguisticProbe
     from value_nb.probes.modality import ModalityImportance
+    from value_nb.probes.relations import RelationProbe
     from value_nb.result import load_result
     from value_nb.sweep import sweep
     from value_nb.trace import Trace
@@ -36,15 +42,21 @@ __version__ = "0.1.0"
 
 # Name -> the module that defines it; None: the name is a module of this package.
 _HOMES: dict[str, str | None] = {
+    "CoreferenceAttention": "probes.coreference_attention",
+    "CoreferenceProbe": "probes.coreference",
+    "CrossModalHeads": "probes.crossmodal",
     "Example": "data.example",
     "FusionDegree": "probes.fusion",
+    "LinguisticProbe": "probes.linguistic",
     "Mismatched": "controls",
     "ModalityImportance": "probes.modality",
     "RandomWeights": "controls",
+    "RelationProbe": "probes.relations",
     "Trace": "trace",
     "ablate_heads": "ablation",
     "datasets": "data.registry",
     "keep": "export",
+    "linguistic_tasks": "linguistics",
     "load_dataset": "data.registry",
     "load_model": "models.registry",
     "load_result": "result",
@@ -52,6 +64,7 @@ _HOMES: dict[str, str | None] = {
     "models": None,
     "paper": None,
     "plots": None,
+    "probe_linguistics": "linguistics",
     "sweep": None,
     "training_curve": "models.registry",
     "widgets": None,
@@ -63,16 +76,22 @@ _HOMES: dict[str, str | None] = {
 _CALLED = {"models": "models.registry", "sweep": "sweep"}
 
 __all__ = [
+    "CoreferenceAttention",
+    "CoreferenceProbe",
+    "CrossModalHeads",
     "Example",
     "FusionDegree",
+    "LinguisticProbe",
     "Mismatched",
     "ModalityImportance",
     "RandomWeights",
+    "RelationProbe",
     "Trace",
     "__version__",
     "ablate_heads",
     "datasets",
     "keep",
+    "linguistic_tasks",
     "load_dataset",
     "load_model",
     "load_result",
@@ -80,6 +99,7 @@ __all__ = [
     "models",
     "paper",
     "plots",
+    "probe_linguistics",
     "sweep",
     "training_curve",
     "widgets",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from value_nb import importance
+from value_nb import coreference_aloud, crossmodal, importance, linguistic_aloud, probe_aloud
 
 if TYPE_CHECKING:
     from value_nb.result import Result
@@ -121,6 +121,67 @@ def _without_specials(result: Result) -> str:
     return f"With [CLS] and [SEP] left out it is {' and '.join(counted)}."
 
 
+def _cross_modal(result: Result) -> str:
+    if why := crossmodal.nothing(result):
+        return f"There is no number for {result.meta['model']}: {why}."
+    directions = list(dict.fromkeys(result.frame["direction"]))
+    sentences = [_where(result)]
+    for direction in directions:
+        sentences += [_heads_above_half(result, direction), _beyond_counts(result, direction)]
+        sentences += _subset_of_heads(result, direction)
+    if result.meta.get("gate_met") is False:
+        sentences.append(GATE)
+    return "\n".join(sentences)
+
+
+def _heads_above_half(result: Result, direction: str) -> str:
+    """The paper's numbers in ours, and why they do not say much by themselves."""
+    table = crossmodal.summary(result, direction)
+    rows = result.select(measure="largest_head", direction=direction, specials="paper", control="none")
+    n = crossmodal.head_map(result, "share_of_pairs", direction).size
+    said = (
+        f"{direction}: {table['none']['share_of_heads']:.0%} of {n} heads look across in more than half "
+        f"of the pairs, the largest in {_spell(rows.iloc[0])} of them"
+    )
+    if "random weights" in table:
+        said += f"; of heads with random weights it is {table['random weights']['share_of_heads']:.0%}"
+    return f"{said}. This share depends on how many words and regions there are."
+
+
+def _beyond_counts(result: Result, direction: str) -> str:
+    """The head that gives most across beyond the share of positions, without specials."""
+    found = crossmodal.heads(result, "mass_minus_expected", direction, "excluded")
+    top = found[found["control"] == "none"].sort_values("value", kind="stable").iloc[-1]
+    interval = f"95 % interval {top['lo']:+.2f} to {top['hi']:+.2f}"
+    return (
+        f"With [CLS] and [SEP] left out, head {top['head']} of layer {top['layer']} gives most across beyond "
+        f"the share of positions: {top['value']:+.2f} ({interval})."
+    )
+
+
+def _subset_of_heads(result: Result, direction: str) -> list[str]:
+    """The rule for "a subset of heads"; nothing without the random-weight models that it needs."""
+    if crossmodal.random_models(result) < crossmodal.RANDOM_MODELS:
+        return []
+    found = crossmodal.verdict(result, direction)
+    said = "holds" if found.holds else "does not hold"
+    return [
+        f"{found.above} of {found.heads} heads lie above {found.threshold:+.2f}, the 99th percentile of "
+        f"{_models(crossmodal.RANDOM_MODELS)}, so “a subset of heads is tailored to cross-modal "
+        f"interaction” {said} here."
+    ]
+
+
+def _coreference(result: Result) -> str:
+    gate = [GATE] if result.meta.get("gate_met") is False else []
+    return "\n".join([_where(result), *coreference_aloud.sentences(result), *gate])
+
+
+def _questions(result: Result) -> str:
+    gate = [GATE] if result.meta.get("gate_met") is False else []
+    return "\n".join([_where(result), *probe_aloud.sentences(result), *gate])
+
+
 def _models(n: int) -> str:
     return f"{n} model{'s' * (n != 1)} of the same shape with random weights"
 
@@ -129,5 +190,13 @@ def _spell(row: Any) -> str:
     return f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})"
 
 
-SENTENCES: dict[str, Callable[[Result], str]] = {"fusion_degree": _fusion, "modality_importance": _modality}
+SENTENCES: dict[str, Callable[[Result], str]] = {
+    "coreference_attention": _coreference,
+    "coreference_probe": _questions,
+    "cross_modal_heads": _cross_modal,
+    "fusion_degree": _fusion,
+    "linguistic_probe": linguistic_aloud.sentences,
+    "modality_importance": _modality,
+    "relation_probe": _questions,
+}
 """Probe -> what makes its sentences."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from value_nb import seeds
 from value_nb.data.example import Example
-from value_nb.probes.base import Probe, Side
+from value_nb.probes.base import Kept, Probe, Side
 
 if TYPE_CHECKING:
     from value_nb.models.base import VLModel
@@ -127,9 +127,11 @@ class _Reweighted(Condition):
 class Mismatched(Control):
     """Captions with the pictures of others: what a probe finds when neither says anything of the other.
 
-    Pictures swap partners by a derangement (none keeps its own, each is used once), chosen among the
-    pictures most alike to cost least in difference of region count and of mean caption length; ties
-    below one word are broken by the seed. The probe says which side stays with the example.
+    The pictures of a split swap partners by a derangement (none keeps its own, each is used once), chosen
+    among the pictures most alike to cost least in difference of region count and of mean caption length;
+    ties below one word are broken by the seed. No caption meets a picture of another split: a classifier
+    that learns on one and is scored on the other would be scored on what it has learned. The probe says
+    which side stays with the example.
 
     Parameters
     ----------
@@ -148,18 +150,18 @@ class Mismatched(Control):
         """One, in which the probe's side stays."""
         return (_Swapped(self, probe.keeps),)
 
-    def partners(self, examples: Sequence[Example], keeps: Side = "caption") -> dict[str, str]:
+    def partners(self, examples: Sequence[Example], keeps: Kept = "caption") -> dict[str, str]:
         """Which picture each picture is paired with: a derangement of image ids.
 
         Raises
         ------
         NotPossible
-            With fewer than two pictures, or an example without one.
+            With fewer than two pictures in a split, or an example without one.
         """
         survey = _survey(examples)
         return _derange(survey, self.seed, self._stays_true(examples, survey, keeps))
 
-    def swapped(self, examples: Sequence[Example], keeps: Side) -> SwappedExamples:
+    def swapped(self, examples: Sequence[Example], keeps: Kept) -> SwappedExamples:
         """The mismatched examples, made when asked for.
 
         Parameters
@@ -167,10 +169,11 @@ class Mismatched(Control):
         examples
             The matched ones, in any order.
         keeps
-            "caption": picture and regions come from the partner. "picture": the caption does.
+            "caption": picture and regions come from the partner. "picture": the caption does. "both": one
+            pair of either kind for each example, with the same partner.
         """
-        if keeps not in get_args(Side):
-            raise ValueError(f"keeps={keeps!r}; expected one of {', '.join(map(repr, get_args(Side)))}")
+        if keeps not in get_args(Kept):
+            raise ValueError(f"keeps={keeps!r}; expected one of {', '.join(map(repr, get_args(Kept)))}")
         survey = _survey(examples)
         stays_true = self._stays_true(examples, survey, keeps)
         partners = _derange(survey, self.seed, stays_true)
@@ -179,7 +182,7 @@ class Mismatched(Control):
             pairs = [pair for pair in pairs if not stays_true(*pair)]
         return SwappedExamples(examples, pairs, keeps, left_out=len(survey.examples) - len(pairs))
 
-    def _stays_true(self, examples: Sequence[Example], survey: _Survey, keeps: Side) -> StaysTrue | None:
+    def _stays_true(self, examples: Sequence[Example], survey: _Survey, keeps: Kept) -> StaysTrue | None:
         """Whether the swap of examples i and j may leave a true caption; None when nobody can tell."""
         known = isinstance(examples, KnowsScenes)
         if self.false_by_gold and not known:
@@ -192,8 +195,10 @@ class Mismatched(Control):
         ask, light = examples.contradicts, survey.examples
 
         def stays_true(own: int, partner: int) -> bool:
-            caption, picture = (own, partner) if keeps == "caption" else (partner, own)
-            return not ask(light[caption], light[picture].image_id)
+            pairs = {"caption": (own, partner), "picture": (partner, own)}
+            return any(
+                not ask(light[pairs[side][0]], light[pairs[side][1]].image_id) for side in _sides(keeps)
+            )
 
         return stays_true
 
@@ -201,11 +206,13 @@ class Mismatched(Control):
 @dataclass(frozen=True, slots=True)
 class _Swapped(Condition):
     control: Mismatched
-    keeps: Side
+    keeps: Kept
 
     def open(self, model: VLModel, examples: Sequence[Example]) -> Opened:
         swapped = self.control.swapped(examples, self.keeps)
-        note = f"{self.keeps} stays, derangement over images, seed {self.control.seed}"
+        note = f"{self.keeps} stays, derangement over the images of a split, seed {self.control.seed}"
+        if self.keeps == "both":
+            note = note.replace("both stays", "caption and picture each stay in a pair of their own")
         if swapped.left_out:
             note += f"; {swapped.left_out} pairs left out, which the gold scene does not make false"
         return Opened(self.control.name, model, swapped, note)
@@ -223,13 +230,13 @@ class SwappedExamples(Sequence[Example]):
     """
 
     def __init__(
-        self, examples: Sequence[Example], pairs: list[tuple[int, int]], keeps: Side, left_out: int = 0
+        self, examples: Sequence[Example], pairs: list[tuple[int, int]], keeps: Kept, left_out: int = 0
     ) -> None:
-        self._examples, self._keeps = examples, keeps
+        self._examples, self._sides = examples, _sides(keeps)
         self.pairs, self.left_out = tuple(pairs), left_out
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.pairs) * len(self._sides)
 
     @overload
     def __getitem__(self, index: int) -> Example: ...
@@ -240,8 +247,11 @@ class SwappedExamples(Sequence[Example]):
     def __getitem__(self, index: int | slice) -> Example | list[Example]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        own, partner = self.pairs[index]
-        return swap(self._examples[own], self._examples[partner], self._keeps)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} came; expected {-len(self)} to {len(self) - 1}")
+        row, side = divmod(index % len(self), len(self._sides))
+        own, partner = self.pairs[row]
+        return swap(self._examples[own], self._examples[partner], self._sides[side])
 
 
 def swap(example: Example, partner: Example, keeps: Side) -> Example:
@@ -249,7 +259,8 @@ def swap(example: Example, partner: Example, keeps: Side) -> Example:
 
     It keeps its `image_id`, over which intervals are taken. Phrases lose their links, since the regions
     that they were linked to are not those of this picture; relations stay with the picture. `extra` says
-    where the other side is from, under "mismatched_with".
+    where the other side is from ("mismatched_with"), which side is the example's own ("kept"), and holds
+    the example itself ("matched").
     """
     caption, picture = (example, partner) if keeps == "caption" else (partner, example)
     return replace(
@@ -262,8 +273,18 @@ def swap(example: Example, partner: Example, keeps: Side) -> Example:
         size=picture.size,
         regions=picture.regions,
         relations=picture.relations,
-        extra={"mismatched_with": partner.id},
+        extra={"mismatched_with": partner.id, "kept": keeps, "matched": example},
     )
+
+
+def matched(example: Example) -> Example:
+    """The example that a mismatched one was made from; any other example itself."""
+    found: Example = example.extra.get("matched", example)
+    return found
+
+
+def _sides(keeps: Kept) -> tuple[Side, ...]:
+    return ("caption", "picture") if keeps == "both" else (keeps,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +300,14 @@ class _Survey:
         regions = mine[0].regions
         return (0 if regions is None else len(regions)), sum(len(e.words) for e in mine) / len(mine)
 
+    @property
+    def splits(self) -> dict[str, list[str]]:
+        """Split -> image ids; a picture is of the split of its first example."""
+        found: dict[str, list[str]] = {}
+        for image_id, rows in self.members.items():
+            found.setdefault(self.examples[rows[0]].split, []).append(image_id)
+        return found
+
 
 def _survey(examples: Sequence[Example]) -> _Survey:
     light = examples.without_features() if hasattr(examples, "without_features") else examples
@@ -287,22 +316,33 @@ def _survey(examples: Sequence[Example]) -> _Survey:
         if example.regions is None:
             raise NotPossible(f"example {example.id!r} has no picture; mismatched pairs need one each")
         survey.members.setdefault(example.image_id, []).append(index)
-    if len(survey.members) < 2:
-        raise NotPossible(f"{len(survey.members)} picture came; mismatched pairs need at least two")
+    for split, images in survey.splits.items():
+        if len(images) < 2:
+            raise NotPossible(
+                f"{len(images)} picture came in split {split!r}; mismatched pairs need at least two in each"
+            )
+    if not survey.members:
+        raise NotPossible("no picture came; mismatched pairs need at least two")
     return survey
 
 
 def _derange(survey: _Survey, seed: int, stays_true: StaysTrue | None) -> dict[str, str]:
-    """Within runs of alike pictures, the cheapest assignment in which none gets itself."""
+    """Within runs of alike pictures of a split, the cheapest assignment in which none gets itself."""
     kinds = {image_id: survey.kind(image_id) for image_id in survey.members}
-    ranked = sorted(kinds, key=lambda image_id: (*kinds[image_id], image_id))
+    partners: dict[str, str] = {}
+    for images in survey.splits.values():
+        ranked = sorted(images, key=lambda image_id: (*kinds[image_id], image_id))
+        for run in _runs(ranked):
+            partners |= _assign(run, kinds, survey, seed, stays_true)
+    return partners
+
+
+def _runs(ranked: list[str]) -> list[list[str]]:
+    """Runs of neighbours; one that would be left alone joins the run before."""
     runs = [ranked[start : start + NEIGHBOURS] for start in range(0, len(ranked), NEIGHBOURS)]
     if len(runs) > 1 and len(runs[-1]) == 1:
         runs[-2:] = [runs[-2] + runs[-1]]
-    partners: dict[str, str] = {}
-    for run in runs:
-        partners |= _assign(run, kinds, survey, seed, stays_true)
-    return partners
+    return runs
 
 
 def _assign(
@@ -327,7 +367,7 @@ def _assign(
     return {run[i]: run[j] for i, j in zip(rows, columns, strict=True)}
 
 
-def _pair_up(survey: _Survey, partners: dict[str, str], keeps: Side) -> Iterator[tuple[int, int]]:
+def _pair_up(survey: _Survey, partners: dict[str, str], keeps: Kept) -> Iterator[tuple[int, int]]:
     """For every example one of the partner's: any when the picture is wanted, else the closest in length."""
     words = [len(example.words) for example in survey.examples]
     for index, example in enumerate(survey.examples):

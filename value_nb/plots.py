@@ -9,8 +9,13 @@ import numpy as np
 
 from value_nb import paper as published_numbers
 from value_nb import style
+from value_nb.coreference_plots import plot_coreference, plot_coreference_map
+from value_nb.crossmodal_plots import plot_cross_modal, plot_cross_modal_maps
 from value_nb.curves import draw_with_controls, title
+from value_nb.linguistic_plots import plot_linguistic, plot_linguistic_tasks
 from value_nb.modality_plots import plot_modality, plot_modality_map, plot_modality_maps
+from value_nb.probe_plots import plot_question_panels, plot_questions
+from value_nb.reasons import draw_reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +28,18 @@ __all__ = [
     "MEASURES",
     "PLOTTERS",
     "plot_attention",
+    "plot_coreference",
+    "plot_coreference_map",
+    "plot_cross_modal",
+    "plot_cross_modal_maps",
     "plot_fusion",
+    "plot_linguistic",
+    "plot_linguistic_tasks",
     "plot_modality",
     "plot_modality_map",
     "plot_modality_maps",
+    "plot_question_panels",
+    "plot_questions",
     "plot_regions",
     "plotter",
     "title",
@@ -85,7 +98,7 @@ def plot_fusion(
 
     Returns
     -------
-    The axes.
+    The axes; they carry the reason, and no number, where the probe is not defined for the model.
 
     Raises
     ------
@@ -94,6 +107,10 @@ def plot_fusion(
         another measure than NMI or another treatment than the paper's.
     """
     _check_fusion(result, measure, paper, specials)
+    if result.reason is not None:
+        with style.styled():
+            ax = style.new_axes() if ax is None else ax
+            return draw_reason(ax, f"Fusion of {result.meta['model']}", result.reason)
     rows = result.select(measure=measure, specials=specials)
     layers = int(rows["layer"].max())
     with style.styled():
@@ -193,7 +210,6 @@ def plot_regions(
 
 
 def _check_fusion(result: Result, measure: str, paper: str | None, specials: str) -> None:
-    result.check_defined()
     if measure not in MEASURES:
         raise ValueError(f"measure={measure!r}; expected one of {', '.join(map(repr, MEASURES))}")
     if paper is None:
@@ -342,8 +358,13 @@ def _wrapped(caption: str) -> str:
 
 
 PLOTTERS: dict[str, Plot] = {
+    "coreference_attention": plot_coreference,
+    "coreference_probe": plot_questions,
+    "cross_modal_heads": plot_cross_modal,
     "fusion_degree": plot_fusion,
     "fusion_degree_pooled": plot_fusion,
+    "linguistic_probe": plot_linguistic,
     "modality_importance": plot_modality,
+    "relation_probe": plot_questions,
 }
 """Probe -> the function that draws its result."""

@@ -60,8 +60,8 @@ def sweep(
     model
         From `load_model`.
     data
-        Examples, for instance from `load_dataset`. Read several times when there are controls; what is
-        no sequence is then held in memory.
+        Examples, for instance from `load_dataset`. Read several times when there are controls, or a probe
+        that looks over them first; what is no sequence is then held in memory.
     probes
         Templates, with different names; they are left as they are.
     batch_size
@@ -90,7 +90,9 @@ def sweep(
     reasons = {probe.name: probe.not_defined(model) for probe in probes}
     fit = [probe for probe in probes if reasons[probe.name] is None]
     plan, skipped = _plan(fit, controls, seed)
-    examples: Any = data if isinstance(data, Sequence) or len(plan) < 2 else list(data)
+    once = len(plan) < 2 and not any(probe.prepares for probe in fit)
+    examples: Any = data if isinstance(data, Sequence) or once else list(data)
+    prepared = {probe.name: probe.fresh(seed).prepare(examples) for probe in fit}
     books = {
         probe.name: _Book(probe, model, reasons[probe.name], seed, skipped.get(probe.name, []))
         for probe in probes
@@ -101,7 +103,7 @@ def sweep(
         except NotPossible as problem:
             _skip(problem, [books[probe.name] for probe in asked], chosen=controls != "default")
             continue
-        ready = [probe.fresh(seed) for probe in asked]
+        ready = [prepared[probe.name].fresh(seed) for probe in asked]
         collected = collect(opened.model, opened.examples, ready, batch_size, progress, opened.label)
         for probe in collected.probes:
             books[probe.name].enter(opened, collected, probe)

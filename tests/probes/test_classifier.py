@@ -191,6 +191,27 @@ def test_control_task_that_is_not_defined():
     for layer in range(3):
         row = pick(frame, "selectivity", "embedding", layer)
         assert np.isnan(row["value"]) and row["unit"] == "not defined"
+        assert row["note"].startswith("0% of the types in test occur in training, and 80% are needed")
+    others = frame[frame["unit"] != "not defined"]
+    assert others["note"].isna().all() and "note" not in swept(PlantedModel(), planted_examples(36))
+
+
+def test_scores_of_subsets():
+    class InTwo(PhraseType):
+        def items(self, example):
+            found = super().items(example)
+            return [replace(item, subset=("first", "second")[k]) for k, item in enumerate(found)]
+
+    frame = swept(PlantedModel(), planted_examples(60), InTwo())
+    plain = swept(PlantedModel(), planted_examples(60))
+    for group in ("embedding", "embedding: phrase only", "head word", "majority"):
+        measure = "majority_accuracy" if group == "majority" else "accuracy"
+        layer = None if group in ("head word", "majority") else 2
+        parts = [pick(frame, measure, f"{group}, {name}", layer) for name in ("first", "second")]
+        assert [row["n"] for row in parts] == [10, 10]
+        whole = pick(frame, measure, group, layer)
+        assert whole["value"] == pytest.approx(np.mean([row["value"] for row in parts]))
+        assert whole["value"] == pick(plain, measure, group, layer)["value"], "the fits are the same"
 
 
 @pytest.mark.parametrize(

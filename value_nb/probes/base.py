@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from value_nb.controls import Control
+    from value_nb.data.example import Example
     from value_nb.layout import LayerBatch
     from value_nb.models.base import VLModel
 
 Side = Literal["caption", "picture"]
+Kept = Literal["caption", "picture", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,10 @@ class Probe(ABC):
     controls
         Names of the controls that make sense for it.
     keeps
-        In mismatched pairs, the side that stays with the example ("caption" or "picture").
+        In mismatched pairs, the side that stays with the example ("caption" or "picture"), or "both": each
+        stays in a pair of its own, the caption with the partner's picture and the picture with its caption.
+    prepares
+        Whether it must look over all examples before the pass (see `prepare`).
     seed
         Seed of everything random in it; a sweep sets its own.
     """
@@ -60,7 +67,8 @@ class Probe(ABC):
     question: str
     counts: ClassVar[dict[str, str]] = {}
     controls: ClassVar[frozenset[str]] = frozenset({"random weights", "mismatched"})
-    keeps: ClassVar[Side] = "caption"
+    keeps: ClassVar[Kept] = "caption"
+    prepares: ClassVar[bool] = False
     seed: int = 0
 
     @abstractmethod
@@ -90,6 +98,14 @@ class Probe(ABC):
     def not_defined(self, model: VLModel) -> str | None:
         """Why the question cannot be put to this model, or None when it can."""
         return None
+
+    def prepare(self, examples: Sequence[Example]) -> Self:
+        """Look over the matched examples, of all splits, before any pass over them or under a control.
+
+        A sweep does this once. For shards, prepare one fresh probe and take `fresh` copies of it: what is
+        found stays with the copies. Returns the probe itself.
+        """
+        return self
 
     def default_controls(self, seed: int) -> tuple[Control, ...]:
         """The controls that stand beside it unless the user chooses others."""

@@ -53,7 +53,8 @@ class ClassifierProbe(Probe):
         Of the most frequent training label.
     control_task_accuracy, selectivity
         Accuracy of the same probe, same C, on a random label for each type of item; accuracy minus that,
-        paired. nan with unit "not defined" where `type_recurrence` is below 0.8 or items have no types.
+        paired. nan with unit "not defined" where `type_recurrence` is below 0.8 or items have no types; the
+        column `note` says which.
     type_recurrence
         Share of the types in test that occur in training.
     description_length, compression
@@ -147,12 +148,16 @@ class ClassifierProbe(Probe):
 
     def _rows(self, replicates: int) -> Iterator[Rows]:
         self._current = None
-        report = Reporter(self._table, self._store, self.seed, replicates, self.grid, self._n_jobs)
+        report = self._reporter(replicates)
         yield from report.task_rows()
         for view in self.views():
             yield from report.view_rows(view, self.description_length)
         for name, known in self.baselines().items():
             yield from report.baseline_rows(name, known)
+
+    def _reporter(self, replicates: int) -> Reporter:
+        """What fits the classifiers and makes the rows."""
+        return Reporter(self._table, self._store, self.seed, replicates, self.grid, self._n_jobs)
 
     def _start(self) -> None:
         self._table = ItemTable()

@@ -38,6 +38,8 @@ class Item:
         What the control task gives its random label to; "" for none.
     known
         Name of a baseline -> its features, which come from no model.
+    subset
+        Scores are also given for the items of one subset alone ("pair mentioned"); "" for none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Item:
     spans: Mapping[str, Span]
     type: str = ""
     known: Mapping[str, Known] = field(default_factory=dict)
+    subset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,11 @@ class _Record:
     split: str
     type: str
     known: Mapping[str, Known]
+    subset: str = ""
 
     @property
     def question(self) -> tuple[str, ...]:
-        return self.name, self.label, self.image, self.split, self.type
+        return self.name, self.label, self.image, self.split, self.type, self.subset
 
 
 class ItemTable:
@@ -84,12 +88,14 @@ class ItemTable:
         ------
         ValueError
             For an example whose split is not train, val or test, and for two items of one name that
-            differ in answer, picture, split or type.
+            differ in answer, picture, split, type or subset.
         """
         ids = []
         for item, example in items:
             split = check_split(example.split)
-            record = _Record(item.name, item.label, example.image_id, split, item.type, dict(item.known))
+            record = _Record(
+                item.name, item.label, example.image_id, split, item.type, dict(item.known), item.subset
+            )
             ids.append(row_id(item.name))
             self._enter(ids[-1], record)
         return np.array(ids, dtype=np.uint64)
@@ -100,15 +106,22 @@ class ItemTable:
             self._enter(number, record)
 
     def task(self, ids: np.ndarray) -> Task:
-        """The question, with rows in the order of `ids`; no types when no item has one."""
+        """The question, with rows in the order of `ids`; no types or subsets when no item has one."""
         records = [self._records[number] for number in ids.tolist()]
-        types = [record.type for record in records]
+        types, subsets = [record.type for record in records], [record.subset for record in records]
         return Task(
             labels=np.array([record.label for record in records], dtype=str),
             images=np.array([record.image for record in records], dtype=str),
             splits=np.array([record.split for record in records], dtype=str),
             types=np.array(types, dtype=str) if any(types) else None,
+            subsets=np.array(subsets, dtype=str) if any(subsets) else None,
         )
+
+    def splits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """`(item,)` str each, in the order of `ids`: what there is, before anything is asked of it."""
+        records = [self._records[number] for number in self.ids.tolist()]
+        splits = np.array([record.split for record in records], dtype=str)
+        return splits, np.array([record.label for record in records], dtype=str)
 
     def known(self, names: Sequence[str], ids: np.ndarray) -> Features:
         """Features of baselines, side by side: `(item, feature)` float32; sparse where one is by name."""

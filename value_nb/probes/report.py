@@ -60,6 +60,7 @@ class Reporter:
             )
         task = self.table.task(self.table.ids)
         yield self._mean("majority_accuracy", task.majority(), task, group="majority")
+        yield from self._by_subset("majority_accuracy", task.majority(), task, NOWHERE, "majority")
         if task.types is not None:
             share, test = task.recurrence(), task.rows("test")
             yield _where(NOWHERE, "control task") | {
@@ -75,13 +76,14 @@ class Reporter:
         ids = self._ids(view, layers[0])
         task = self.table.task(ids)
         places = layers if view.per_layer else [NOWHERE]
+        train = task.rows("train")
         sources = {
-            at: self._source(view, view.parts, layers if at == NOWHERE else [at], ids) for at in places
+            at: self._source(view, view.parts, layers if at == NOWHERE else [at], ids, train) for at in places
         }
         some = [sources[at] for at in _first_middle_last(places)]
         C = choose_C(some, task, self.grid, self.n_jobs)
         control = _control(task, self.seed)
-        fits = fit_many(sources, [task, control] if control else [task], C, self.n_jobs)
+        fits = fit_many(sources, [task, control] if isinstance(control, Task) else [task], C, self.n_jobs)
         for at in places:
             yield from self._fit_rows(view.name, at, task, fits[at])
         if description_length:
@@ -89,7 +91,7 @@ class Reporter:
             yield from self._description_rows(view.name, sources, task, C)
         best = places[int(np.argmax([fits[at][0].val.mean() for at in places]))]
         for part in view.alone:
-            source = self._source(view, (part,), layers if best == NOWHERE else [best], ids)
+            source = self._source(view, (part,), layers if best == NOWHERE else [best], ids, train)
             yield from self._single(f"{view.name}: {part} only", best, source, task)
 
     def baseline_rows(self, name: str, known: Sequence[str]) -> Iterator[Row]:
@@ -105,16 +107,16 @@ class Reporter:
         C = choose_C([source], task, self.grid, self.n_jobs)
         (found,) = fit_many({at: source}, [task], C, self.n_jobs)[at]
         yield self._mean("accuracy", found.test, task, at, group)
+        yield from self._by_subset("accuracy", found.test, task, at, group)
         yield self._mean("validation_accuracy", found.val, task, at, group, split="val")
 
     def _fit_rows(self, group: str, at: Layer, task: Task, fits: list[Fit]) -> Iterator[Row]:
         yield self._mean("accuracy", fits[0].test, task, at, group)
+        yield from self._by_subset("accuracy", fits[0].test, task, at, group)
         yield self._mean("validation_accuracy", fits[0].val, task, at, group, split="val")
         if len(fits) == 1:
             for measure in ("control_task_accuracy", "selectivity"):
-                yield _where(at, group) | {
-                    "measure": measure, "value": np.nan, "n": 0, "n_images": 0, "unit": "not defined"
-                }  # fmt: skip
+                yield _where(at, group) | not_defined(measure, str(_control(task, self.seed)))
             return
         yield self._mean("control_task_accuracy", fits[1].test, task, at, group)
         images = task.images[task.rows("test")]
@@ -156,6 +158,16 @@ class Reporter:
         interval = stats.mean_interval(right, images, **self._draws)
         return _row(measure, interval, len(images), at, group, split=split)
 
+    def _by_subset(self, measure: str, right: np.ndarray, task: Task, at: Layer, group: str) -> Iterator[Row]:
+        """The same score on each subset of the test items alone."""
+        if task.subsets is None:
+            return
+        rows = task.rows("test")
+        for subset in sorted(set(task.subsets[rows].tolist()) - {""}):
+            inside = task.subsets[rows] == subset
+            interval = stats.mean_interval(right[inside], task.images[rows][inside], **self._draws)
+            yield _row(measure, interval, int(inside.sum()), at, f"{group}, {subset}")
+
     def _layers(self, view: View) -> list[Layer]:
         """Stacks and layers that the view has features of, in order of arrival."""
         keys: list[Any] = self.store.keys
@@ -169,13 +181,18 @@ class Reporter:
         return ids
 
     def _source(
-        self, view: View, parts: Sequence[str], layers: Sequence[Layer], ids: np.ndarray
+        self,
+        view: View,
+        parts: Sequence[str],
+        layers: Sequence[Layer],
+        ids: np.ndarray,
+        train: np.ndarray,
     ) -> Callable[[], Features]:
         def source() -> Features:
-            return np.concatenate(
-                [_aligned(*self.store.read((view.name, *at, part)), ids) for at in layers for part in parts],
-                axis=1,
-            )
+            blocks = [
+                _aligned(*self.store.read((view.name, *at, part)), ids) for at in layers for part in parts
+            ]
+            return view.combine(blocks, train)
 
         return source
 
@@ -216,11 +233,19 @@ def _aligned(have: np.ndarray, values: np.ndarray, ids: np.ndarray) -> np.ndarra
     return values if len(have) == len(ids) else values[np.searchsorted(have, ids)]
 
 
-def _control(task: Task, seed: int) -> Task | None:
+def not_defined(measure: str, note: str) -> Row:
+    """The part of a row that says that a measure has no value, and in the column `note` why."""
+    return {
+        "measure": measure, "value": np.nan, "n": 0, "n_images": 0, "unit": "not defined", "note": note
+    }  # fmt: skip
+
+
+def _control(task: Task, seed: int) -> Task | NotDefined:
+    """The control task, or why there is none."""
     try:
         return task.control(seed)
-    except NotDefined:
-        return None
+    except NotDefined as problem:
+        return problem
 
 
 def _where(at: Layer, group: str, split: str = "test") -> Row:

@@ -32,6 +32,8 @@ class Task:
         `(example,)` str: "train", "val" or "test".
     types
         `(example,)` str, or None: what a control task gives its random labels to (a word, a class pair).
+    subsets
+        `(example,)` str, or None: which subset a score of its own is given for; "" for none.
 
     Raises
     ------
@@ -44,9 +46,10 @@ class Task:
     images: np.ndarray
     splits: np.ndarray
     types: np.ndarray | None = None
+    subsets: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("labels", "images", "splits", "types"):
+        for name in ("labels", "images", "splits", "types", "subsets"):
             given = getattr(self, name)
             if given is not None:
                 object.__setattr__(self, name, np.asarray(given, dtype=str))
@@ -106,7 +109,8 @@ class Task:
         return replace(self, labels=labels)
 
     def _check(self) -> None:
-        lengths = [len(x) for x in (self.labels, self.images, self.splits, self.types) if x is not None]
+        arrays = (self.labels, self.images, self.splits, self.types, self.subsets)
+        lengths = [len(x) for x in arrays if x is not None]
         if len(set(lengths)) != 1:
             raise ValueError(f"arrays of lengths {lengths} came; expected one row for each example in all")
         there = np.unique(self.splits).tolist()

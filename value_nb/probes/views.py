@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from value_nb.models.gates import query_of
 from value_nb.probes.spans import Placed, pool_attention, pool_states
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from value_nb.layout import LayerBatch
     from value_nb.models.base import VLModel
+
+
+VARIANCE = 1e-6  # of a component, the mean feature having one: below, it is rounding
 
 
 class View(ABC):
@@ -74,6 +79,18 @@ class View(ABC):
         Part -> `(item, feature)`; empty where this layer has none (layer 0 has no maps).
         """
 
+    def combine(self, blocks: Sequence[np.ndarray], train: np.ndarray) -> np.ndarray:
+        """What a classifier is given: the blocks side by side, unless a view makes more of them.
+
+        Parameters
+        ----------
+        blocks
+            `(item, feature)` each: the parts, layer by layer where layers are taken together.
+        train
+            Rows of the training items, from which alone anything may be learned.
+        """
+        return np.concatenate(blocks, axis=1)
+
     def wants(self, sides: frozenset[str]) -> frozenset[str]:
         """Of the sides that an item brings, those that it takes: all of its own, or none."""
         mine = frozenset(self.streams)
@@ -122,6 +139,66 @@ class States(View):
     def extract(self, batch: LayerBatch, placed: Mapping[str, Placed]) -> dict[str, Tensor]:
         """Mean over the positions of a unit, then over the units."""
         return {side: pool_states(batch.hidden[where.stream], where) for side, where in placed.items()}
+
+
+@dataclass(frozen=True)
+class Bilinear(States):
+    """Hidden states of two sides and the products of their leading components: whether two things match.
+
+    A linear map of two states side by side scores a pair by a sum, f(first) + g(second). Where pairs and
+    their swaps are equally often right and wrong such a sum is of no use whatever the states hold, so
+    what two sides have to do with each other needs products. Components are principal components of the
+    standardised states, whitened, learned on training items; a side alone is taken as it is.
+
+    Parameters
+    ----------
+    streams, name, one_side
+        As in `States`, with exactly two sides.
+    components
+        Of each side; there are components^2 products.
+    """
+
+    components: int = 16
+
+    def __post_init__(self) -> None:
+        if len(self.streams) != 2 or self.components < 1:
+            raise ValueError(
+                f"sides {list(self.streams)} and components={self.components} came; expected exactly two "
+                "sides and at least one component"
+            )
+
+    def combine(self, blocks: Sequence[np.ndarray], train: np.ndarray) -> np.ndarray:
+        """Both states, then the products; `(item, widths + components^2)` float32."""
+        if len(blocks) != len(self.parts):
+            return super().combine(blocks, train)
+        first, second = (leading_components(block, train, self.components) for block in blocks)
+        products = (first[:, :, None] * second[:, None, :]).reshape(len(first), -1)
+        return np.concatenate([*blocks, products], axis=1, dtype=np.float32)
+
+
+def leading_components(block: np.ndarray, train: np.ndarray, most: int) -> np.ndarray:
+    """Principal components of standardised features, learned on the training rows, with variance one there.
+
+    Parameters
+    ----------
+    block
+        `(item, feature)`.
+    train
+        Rows to learn from.
+    most
+        Components wanted.
+
+    Returns
+    -------
+    `(item, component)` float64: the first `most`, or as many as there are with variance, in order of it.
+    """
+    values = block.astype(np.float64)
+    spread = values[train].std(axis=0)
+    values = (values - values[train].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    variances, axes = np.linalg.eigh(values[train].T @ values[train] / len(train))
+    order = np.argsort(variances)[::-1][:most]
+    order = order[variances[order] > VARIANCE]
+    return values @ axes[:, order] / np.sqrt(variances[order])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""Probing tasks read aloud: the score of the best layer, its rivals, and what the heads alone say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from value_nb import linguistic_scores as scores
+
+if TYPE_CHECKING:
+    from value_nb.result import Result
+
+NAMES = {"[CLS]": "the state of [CLS]", "mean": "the mean over words"}
+NO_MISMATCH = "Mismatched pairs do not apply: these sentences have no picture."
+
+
+def sentences(result: Result) -> str:
+    """What the result of one task says, one sentence to a line."""
+    lines = [_where(result), *(_embedding(result, group) for group in scores.EMBEDDINGS)]
+    lines += [_mean_region(result), _rivals(result), _heads(result), _beyond(result), _picture(result)]
+    if "mismatched" not in set(result.frame["control"]):
+        lines.append(NO_MISMATCH)
+    if result.meta.get("gate_met") is False:
+        from value_nb.aloud import GATE
+
+        lines.append(GATE)
+    return "\n".join(line for line in lines if line)
+
+
+def read_tasks(results: Mapping[str, Result]) -> str:
+    """What the results of several tasks say together: where states and heads beat what needs no model."""
+    many = {task.replace("_", " "): scores.check(result) for task, result in results.items()}
+    above = [task for task, result in many.items() if _beats_baselines(result)]
+    verdicts = {task: scores.verdict(result) for task, result in many.items()}
+    holding = [task for task, found in verdicts.items() if found.holds]
+    untested = [task for task, found in verdicts.items() if found.holds is None]
+    first = next(iter(many.values())).meta
+    lines = [
+        f"{first['model']}, {len(many)} probing tasks.",
+        "At the layer and pooling that are best on validation, its states lie above bag of words, length and "
+        f"majority in {_counted(above, len(many))}.",
+        "The attention of its heads lies above random weights, bag of words and length in "
+        f"{_counted(holding, len(many))}.",
+    ]
+    if untested:
+        lines.append(f"Without all three rivals, so not tested: {', '.join(untested)}.")
+    if first.get("gate_met") is False:
+        from value_nb.aloud import GATE
+
+        lines.append(GATE)
+    return "\n".join(lines)
+
+
+def _beats_baselines(result: Result) -> bool:
+    """Whether the pooling that is best on validation lies above every baseline with its interval."""
+    choices = {g: scores.score(result, g, measure="validation_accuracy")["value"] for g in scores.EMBEDDINGS}
+    own = scores.score(result, max(choices, key=lambda group: choices[group]))
+    return bool(all(own["lo"] > scores.score(result, b)["value"] for b in scores.BASELINES))
+
+
+def _counted(tasks: list[str], n: int) -> str:
+    return f"{len(tasks)} of {n} tasks" + (f" ({', '.join(tasks)})" if tasks else "")
+
+
+def _where(result: Result) -> str:
+    row = scores.score(result, "majority")
+    return (
+        f"{result.meta['model']} on {scores.task_name(result)}: {row['n']:,} test sentences, of which always "
+        f"giving the most frequent class gets {row['value']:.2f} right."
+    )
+
+
+def _embedding(result: Result, group: str) -> str:
+    own = scores.score(result, group)
+    said = f"At {_place(own)}, chosen on validation, {NAMES[group]} gets {_spell(own)} right"
+    if "random weights" in set(result.frame["control"]):
+        random = scores.score(result, group, "random weights")
+        said += f", with random weights at best {random['value']:.2f}"
+    control = scores.score(result, group, measure="control_task_accuracy")
+    if control["value"] == control["value"]:
+        said += f", and of labels drawn at random for each final content word {control['value']:.2f}"
+    return f"{said}."
+
+
+def _mean_region(result: Result) -> str:
+    if "mean region" not in set(result.frame["control"]):
+        return ""
+    said = [f"{NAMES[g]} {_spell(scores.score(result, g, 'mean region'))}" for g in scores.EMBEDDINGS]
+    return f"With the mean region in place of a picture: {', '.join(said)}."
+
+
+def _rivals(result: Result) -> str:
+    bag, length = (scores.score(result, name)["value"] for name in ("bag of words", "length"))
+    return f"Without any model, a bag of words gets {bag:.2f} and the sentence's length {length:.2f}."
+
+
+def _heads(result: Result) -> str:
+    found = scores.verdict(result)
+    said = f"Statistics of the heads' attention get {found.value:.2f} ({found.lo:.2f} to {found.hi:.2f})"
+    if "random weights" in found.rivals:
+        said += f", with random weights {found.rivals['random weights']:.2f}"
+    if found.holds is None:
+        return f"{said}; without random weights it cannot be tested whether they know more."
+    if found.holds:
+        return f"{said}; they lie above random weights, bag of words and length."
+    return f"{said}; they do not lie above {' or '.join(found.unbeaten)}."
+
+
+def _beyond(result: Result) -> str:
+    row = result.select(measure="beyond_trained_length", control="none").iloc[0]
+    if row["unit"] == "not defined":
+        return "How long the sentences of its pre-training were is not known, so none is flagged as longer."
+    if row["value"] == 0:
+        return ""
+    apart = scores.score(result, "mean", measure="accuracy_beyond_trained_length")
+    return (
+        f"{row['value']:.0%} of the test sentences are longer than the model was trained with; on these, "
+        f"which no other number counts, {NAMES['mean']} gets {_spell(apart)}."
+    )
+
+
+def _picture(result: Result) -> str:
+    note = result.meta["control_notes"].get("none", "")
+    return f"{note[:1].upper()}{note[1:]}." if note else ""
+
+
+def _place(row: Any) -> str:
+    return f"layer {row['layer']} of the {row['stack']} stack"
+
+
+def _spell(row: Any) -> str:
+    return f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})"

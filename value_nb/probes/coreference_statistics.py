@@ -1,0 +1,168 @@
+"""What attention between a phrase and the regions comes to: hits, weights, and chains that swap regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from value_nb import seeds
+
+BLOCK = 64  # images whose permutations are held at one time
+
+
+def top_regions(weights: np.ndarray, rank: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The region with the largest weight; of several equal ones that of the lowest rank.
+
+    Parameters
+    ----------
+    weights
+        `(mention, head, region)`.
+    rank
+        `(mention, region)`: a shuffled order of the regions, so that ties favour none.
+    valid
+        `(mention, region)` bool: False where there is no region.
+
+    Returns
+    -------
+    `(mention, head)` int64.
+
+    Examples
+    --------
+    >>> weights, rank = np.array([[[0.2, 0.4, 0.4]]]), np.array([[0, 2, 1]])
+    >>> top_regions(weights, rank, np.ones((1, 3), dtype=bool)).tolist()
+    [[2]]
+    """
+    shown = np.where(valid[:, None], weights, -np.inf)
+    largest = (shown == shown.max(axis=-1, keepdims=True)) & valid[:, None]
+    place = np.where(largest, rank[:, None], np.iinfo(np.int64).max)
+    return place.argmin(axis=-1)
+
+
+def region_ranks(image_id: str, seed: int, regions: int) -> np.ndarray:
+    """`(region,)` int64: a shuffled order of a picture's regions, the same for all its captions."""
+    return seeds.uniforms(image_id, seed, regions, purpose="region order").argsort().argsort()
+
+
+def mean_weight(weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Mean weight of the chosen regions.
+
+    Parameters
+    ----------
+    weights
+        `(mention, head, region)`.
+    chosen
+        `(mention, region)` bool.
+
+    Returns
+    -------
+    `(mention, head)` float64; nan for a mention without chosen regions.
+    """
+    counts = chosen.sum(axis=-1)[:, None]
+    sums = np.where(chosen[:, None], weights, 0.0).sum(axis=-1, dtype=np.float64)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHits:
+    """How often each chain's mentions look at each chain's regions, in one picture.
+
+    Attributes
+    ----------
+    image_id
+        Decides the permutations.
+    counts
+        `(chain, set, head)`: mentions of the chain whose largest weight falls on the regions of the chain
+        `set`; the diagonal holds the hits.
+    mentions
+        `(chain,)`: how many mentions each chain has, wherever they look.
+    """
+
+    image_id: str
+    counts: np.ndarray
+    mentions: np.ndarray
+
+    @property
+    def observed(self) -> np.ndarray:
+        """`(head,)`: mentions that look at their own chain's regions."""
+        return np.einsum("cch->h", self.counts)
+
+
+def image_hits(image_id: str, top: np.ndarray, chain: np.ndarray, sets: np.ndarray) -> ImageHits:
+    """Count hits in one picture.
+
+    Parameters
+    ----------
+    top
+        `(mention, head)`: the region that each mention looks at.
+    chain
+        `(mention,)`: its chain, a row of `sets`.
+    sets
+        `(chain, region)` bool: the regions of each chain.
+    """
+    looked_at = sets[:, top].astype(np.float32)  # (set, mention, head)
+    counts = np.zeros((len(sets), len(sets), top.shape[1]), dtype=np.float32)
+    np.add.at(counts, chain, looked_at.transpose(1, 0, 2))
+    return ImageHits(image_id, counts, np.bincount(chain, minlength=len(sets)))
+
+
+def within(hits: ImageHits, chains: np.ndarray) -> ImageHits:
+    """The same among some chains only: they look, and they swap among themselves."""
+    return ImageHits(hits.image_id, hits.counts[np.ix_(chains, chains)], hits.mentions[chains])
+
+
+def can_swap(images: Sequence[ImageHits]) -> list[ImageHits]:
+    """The pictures with at least two chains."""
+    return [image for image in images if len(image.mentions) > 1]
+
+
+def chain_orders(image_id: str, seed: int, chains: int, permutations: int) -> np.ndarray:
+    """`(permutation, chain)` int64: which chain's regions each chain is given, uniformly drawn."""
+    draws = seeds.uniforms(image_id, seed, permutations * chains, purpose="chain permutation")
+    return draws.reshape(permutations, chains).argsort(axis=1)
+
+
+def permuted_hits(images: Sequence[ImageHits], seed: int, permutations: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hits as they are, and when the chains of each picture swap their regions.
+
+    One permutation of a picture holds for all its captions, for all mentions of a chain and for all heads.
+    A picture with one chain adds nothing: it has nothing to swap.
+
+    Parameters
+    ----------
+    images
+        The same heads in each.
+    seed, permutations
+        A picture's permutations depend on its id and the seed alone.
+
+    Returns
+    -------
+    (`(head,)` observed hits, `(permutation, head)` hits under each permutation), float64.
+    """
+    swapping = sorted(can_swap(images), key=lambda image: image.image_id)
+    heads = swapping[0].counts.shape[2] if swapping else 0
+    null = np.zeros((permutations, heads))
+    observed = sum((image.observed for image in swapping), np.zeros(heads))
+    for start in range(0, len(swapping), BLOCK):
+        block = swapping[start : start + BLOCK]
+        given = np.concatenate([*_given(block, seed, permutations)], axis=1)
+        null += given @ np.concatenate([_looking(image).reshape(-1, heads) for image in block])
+    return observed, null
+
+
+def _looking(image: ImageHits) -> np.ndarray:
+    """The counts of the chains that have mentions here; the others would add zeros."""
+    return image.counts[_rows(image)]
+
+
+def _rows(image: ImageHits) -> np.ndarray:
+    return np.flatnonzero(image.mentions)
+
+
+def _given(images: Sequence[ImageHits], seed: int, permutations: int) -> Iterator[np.ndarray]:
+    """For each picture `(permutation, chain * set)` float32: 1 where the chain is given that set."""
+    for image in images:
+        chains = len(image.counts)
+        orders = chain_orders(image.image_id, seed, chains, permutations)[:, _rows(image)]
+        yield (orders[..., None] == np.arange(chains)).reshape(permutations, -1).astype(np.float32)

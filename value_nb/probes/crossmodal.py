@@ -1,0 +1,298 @@
+"""Cross-modal heads: heads in which one modality looks at the other. (VALUE, third probe, first part.)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from value_nb import stats
+from value_nb.layout import PositionClass
+from value_nb.probes.base import Needs, Probe
+from value_nb.probes.sums import ImageSums
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+    from value_nb.layout import LayerBatch
+    from value_nb.models.base import VLModel
+
+DIRECTIONS = ("image->text", "text->image")
+SPECIALS = ("paper", "excluded")
+SHARE, MASS, EXCESS, EXPECTED = "share_of_pairs", "mass", "mass_minus_expected", "expected_mass"
+TO_SPECIALS = "mass_on_specials"
+MEASURES = (SHARE, MASS, EXCESS, TO_SPECIALS)
+"""Measures of a single head, in order."""
+
+SUMMARIES = ("share_of_heads", "largest_head", "smallest_head")
+"""Measures of all heads of a stack, made of their `share_of_pairs`."""
+
+HALF = 0.5  # of a token's attention, and of the pairs: the paper's two limits
+ROUNDING = 1e-6  # float32 weights that add up to one half are not more than half of it
+
+_OWN = {"text": PositionClass.TEXT, "image": PositionClass.IMAGE}
+
+
+class CrossModalHeads(Probe):
+    """Counts the pairs in which a head lets one modality look at the other.
+
+    A direction is "image->text" (regions look at words) or "text->image". Defined where one softmax covers
+    both modalities. For every head and direction; measures, each a mean over pairs:
+
+    share_of_pairs
+        The paper's: share of the pairs in which at least one token of the looking modality gives more than
+        half of its attention to the other one; 0 to 1. It depends on the numbers of positions: where the
+        other modality has more than half of them, an untrained head that spreads its attention evenly
+        reaches 1, and where it has clearly fewer, 0.
+    mass
+        What a token of the looking modality gives to the other one, mean over tokens; 0 to 1.
+    mass_minus_expected
+        mass minus the other modality's share of the positions, T / (T + R) for text: 0 for an even spread,
+        whatever the numbers of positions; above: more than they explain. -1 to 1.
+    mass_on_specials
+        What a token of the looking modality gives to [CLS], [SEP] and global rows; 0 to 1.
+
+    And for all heads of a stack together: `share_of_heads`, those whose share_of_pairs is above one half;
+    `largest_head` and `smallest_head`, the extremes of share_of_pairs. The interval of an extreme is that of
+    the extreme in each replicate. `expected_mass` is the share of positions.
+
+    specials="paper": [CLS] and [SEP] count as text, a global row as image, when they look and when they are
+    looked at. "excluded": they do neither, and what a token gives to words and regions is divided by its
+    sum. A token that gives all to specials then says nothing, and is left out; mass_on_specials tells how
+    much of a head's attention the other numbers are about.
+    """
+
+    title: str = "Cross-modal heads"
+    question: str = "Which heads let one modality look at the other, more than numbers of positions explain?"
+
+    def __init__(self) -> None:
+        self.name = "cross_modal_heads"
+        self._start()
+
+    def _start(self) -> None:
+        self._sums = ImageSums()
+        self._expected = ImageSums()
+
+    def _absorb(self, other: Self) -> None:
+        self._sums = self._sums.merge(other._sums)
+        self._expected = self._expected.merge(other._expected)
+
+    def needs(self, model: VLModel) -> Needs:
+        """The blocks from one modality to the other and, to set specials apart, to itself."""
+        queries = {direction.split("->")[0] for direction in _directions(model)}
+        blocks = {*_directions(model), *(f"{query}->{query}" for query in queries)}
+        return Needs(stacks=frozenset(_stacks(model)), attention=frozenset(blocks))
+
+    def not_defined(self, model: VLModel) -> str | None:
+        """A direction that has a softmax of its own gives all its attention to the other modality."""
+        if not _directions(model):
+            stacks = ", ".join(model.stacks)
+            return f"{model.name} has no attention between text and image (stacks: {stacks})"
+        if not model.joint:
+            return (
+                "each direction between text and image has a softmax of its own: every token of every head "
+                "gives the other modality all of its attention, by construction, so no head can be told "
+                "from another"
+            )
+        return None
+
+    def update(self, batch: LayerBatch) -> None:
+        """Add up one layer of one batch."""
+        ids = [example.image_id for example in batch.layout.examples]
+        kinds = {s: batch.layout.streams[s].position_class for s in ("text", "image")}
+        for direction in DIRECTIONS:
+            if direction in batch.attention:
+                values, expected = measures(batch.attention, kinds, direction)
+                self._sums.add((batch.stack, direction, batch.layer), ids, values)
+                if batch.layer == 1:
+                    self._expected.add((batch.stack, direction), ids, expected)
+
+    def rows(self, *, replicates: int = stats.REPLICATES) -> list[dict[str, Any]]:
+        """Values by direction, layer, head, measure and treatment of specials, with intervals over images."""
+        keys: list[Any] = sorted(self._sums.keys, key=str)
+        rows: list[dict[str, Any]] = []
+        for place in dict.fromkeys(key[:2] for key in keys):
+            layers = sorted(layer for *where, layer in keys if tuple(where) == place)
+            rows += _place_rows(self._sums, place, layers, self.seed, replicates)
+            rows += _expected_rows(self._expected, place, self.seed, replicates)
+        return rows
+
+
+def measures(
+    blocks: Mapping[str, Tensor], kinds: Mapping[str, Tensor], direction: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The measures of every head of one layer in one direction.
+
+    Parameters
+    ----------
+    blocks
+        direction -> `(example, head, query, key)`, blocks of a softmax over both modalities: at least the
+        direction's own and that of the looking modality to itself.
+    kinds
+        stream -> `(example, position)` integers of `PositionClass`.
+    direction
+        "image->text" or "text->image".
+
+    Returns
+    -------
+    (`(example, head, specials, measure)` in the order of `SPECIALS` and `MEASURES`, `(example, specials)`
+    expected mass); nan where there are no words or no regions.
+    """
+    query, key = direction.split("->")
+    member = {s: _members(kinds[s].to(blocks[direction].device), s) for s in (query, key)}
+    across, within = (
+        (blocks[f"{query}->{s}"].detach().float() @ member[s][:, None].float()).double() for s in (key, query)
+    )  # (example, head, query, specials)
+    total = (across + within)[..., 1]
+    on_specials = (across + within)[..., 0] - total
+    mass = _stack([across[..., 0], across[..., 1] / total.clamp(min=1e-300)])
+    looking = member[query][:, None] & _stack([total >= 0, total > 0])
+    there = _complete(kinds)
+    expected = _expected(member, key, query)
+    mean = _mean(mass, looking)
+    hit = ((mass > HALF + ROUNDING) & looking).any(dim=2).double().cpu().numpy()
+    resting = _mean(_stack([on_specials, on_specials]), member[query][:, None])
+    hit = np.where(np.isnan(mean), np.nan, hit)
+    values = np.stack([hit, mean, mean - expected[:, None], resting], axis=-1)
+    return np.where(there[:, None, None, None], values, np.nan), np.where(there[:, None], expected, np.nan)
+
+
+def head_table(image_rows: Sequence[Sequence[float]], n_text: int) -> pd.DataFrame:
+    """The image->text measures of one head without specials: for toy cases, and for checking by hand.
+
+    Parameters
+    ----------
+    image_rows
+        `(region, text position + region)`: what each region gives to every position, text first.
+    n_text
+        How many of them are text.
+
+    Returns
+    -------
+    A table with one row: share_of_pairs, mass, mass_minus_expected.
+
+    Examples
+    --------
+    >>> table = head_table([[0.6, 0.2, 0.1, 0.1], [0.0, 0.2, 0.4, 0.4]], n_text=2)
+    >>> table.round(3).to_dict("records")
+    [{'share_of_pairs': 1.0, 'mass': 0.5, 'mass_minus_expected': 0.0}]
+    """
+    import pandas as pd
+    import torch
+
+    rows = np.asarray(image_rows, dtype=np.float64)
+    if rows.ndim != 2 or not 0 < n_text < rows.shape[1] or len(rows) != rows.shape[1] - n_text:
+        raise ValueError(
+            f"weights of shape {rows.shape} and n_text={n_text}; expected a row for each region, and columns "
+            "for the text positions and then the regions"
+        )
+    kinds = {
+        "text": torch.full((1, n_text), int(PositionClass.TEXT)),
+        "image": torch.full((1, len(rows)), int(PositionClass.IMAGE)),
+    }
+    whole = torch.from_numpy(rows)[None, None]
+    blocks = {"image->text": whole[..., :n_text], "image->image": whole[..., n_text:]}
+    values, _ = measures(blocks, kinds, "image->text")
+    return pd.DataFrame(values[0, :, SPECIALS.index("paper")], columns=list(MEASURES)).drop(
+        columns=TO_SPECIALS
+    )
+
+
+def _stacks(model: VLModel) -> list[str]:
+    return [stack for stack, names in model.directions.items() if set(DIRECTIONS) & set(names)]
+
+
+def _directions(model: VLModel) -> list[str]:
+    return [d for d in DIRECTIONS if any(d in names for names in model.directions.values())]
+
+
+def _stack(parts: Sequence[Tensor]) -> Tensor:
+    import torch
+
+    return torch.stack(list(parts), dim=-1)
+
+
+def _members(kinds: Tensor, stream: str) -> Tensor:
+    """`(example, position, specials)` bool: the positions that count to a stream under each treatment."""
+    return _stack([kinds != PositionClass.PAD, kinds == _OWN[stream]])
+
+
+def _complete(kinds: Mapping[str, Tensor]) -> np.ndarray:
+    """`(example,)` bool: it has words and regions."""
+    words, regions = ((kinds[stream] == _OWN[stream]).any(dim=1) for stream in ("text", "image"))
+    return (words & regions).cpu().numpy()
+
+
+def _expected(member: Mapping[str, Tensor], key: str, query: str) -> np.ndarray:
+    """`(example, specials)`: the share of positions that the looked-at modality has."""
+    there = {stream: member[stream].sum(dim=1).double() for stream in (key, query)}
+    return (there[key] / (there[key] + there[query]).clamp(min=1)).cpu().numpy()
+
+
+def _mean(values: Tensor, counted: Tensor) -> np.ndarray:
+    """`(example, head, query, specials)` -> mean over the counted queries, nan where there are none."""
+    counted = counted.expand_as(values)
+    n = counted.sum(dim=2).double()
+    mean = (values * counted).sum(dim=2) / n.clamp(min=1)
+    return mean.where(n > 0, float("nan")).cpu().numpy()
+
+
+def _place_rows(
+    sums: ImageSums, place: tuple[str, str], layers: list[int], seed: int, replicates: int
+) -> Iterator[dict[str, Any]]:
+    """Rows of the heads of a stack and direction, layer by layer, and of all of them together."""
+    values, draws, counts = [], [], np.zeros((2, len(SPECIALS)), dtype=int)
+    for layer in layers:
+        ids, num, den = sums.table((*place, layer))
+        drawn = stats.replicate_ratios(num, den, ids, seed=seed, replicates=replicates)
+        total = den.sum(axis=0)
+        value = np.divide(num.sum(axis=0), total, out=np.full(total.shape, np.nan), where=total > 0)
+        found = stats.percentile_interval(value, drawn, (den > 0).sum(axis=0))
+        for head, s, m in np.ndindex(*found.value.shape):
+            where = _where(place, SPECIALS[s]) | {"layer": layer, "head": head}
+            yield from _row(where, MEASURES[m], found, (head, s, m), int(total[head, s, m]))
+        values.append(value[..., 0])
+        draws.append(drawn[..., 0])
+        counts = np.stack([total[0, :, 0], found.n_images[0, :, 0]]).astype(int)
+    yield from _summary_rows(place, np.concatenate(values), np.concatenate(draws, axis=1), counts)
+
+
+def _summary_rows(
+    place: tuple[str, str], value: np.ndarray, draws: np.ndarray, counts: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """`value` `(head, specials)` and `draws` `(replicate, head, specials)` of share_of_pairs."""
+    for measure, made in zip(SUMMARIES, (_above_half, np.max, np.min), strict=True):
+        found = stats.percentile_interval(made(value, axis=0), made(draws, axis=1), counts[1])  # type: ignore[operator]
+        for s, specials in enumerate(SPECIALS):
+            yield from _row(_where(place, specials), measure, found, (s,), int(counts[0, s]))
+
+
+def _above_half(values: np.ndarray, axis: int) -> np.ndarray:
+    """Share of heads above one half; nan where a head is nan."""
+    return np.where(np.isnan(values).any(axis=axis), np.nan, (values > HALF).mean(axis=axis))
+
+
+def _expected_rows(
+    sums: ImageSums, place: tuple[str, str], seed: int, replicates: int
+) -> Iterator[dict[str, Any]]:
+    ids, num, den = sums.table(place)
+    found = stats.ratio_interval(num, den, ids, seed=seed, replicates=replicates)
+    for s, specials in enumerate(SPECIALS):
+        yield from _row(_where(place, specials), EXPECTED, found, (s,), int(den[:, s].sum()))
+
+
+def _where(place: tuple[str, str], specials: str) -> dict[str, Any]:
+    return {"stack": place[0], "direction": place[1], "specials": specials}
+
+
+def _row(
+    where: dict[str, Any], measure: str, found: stats.Interval, cell: tuple[int, ...], n: int
+) -> Iterator[dict[str, Any]]:
+    """One row; none where no pair counts."""
+    if n:
+        yield where | {
+            "measure": measure, "value": float(found.value[cell]), "lo": float(found.lo[cell]),
+            "hi": float(found.hi[cell]), "n": n, "n_images": int(found.n_images[cell]), "unit": "fraction",
+        }  # fmt: skip
