@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from data.build import batches
 from data.build.captions import captions
 from data.build.flickr_files import write_flickr_files
+from data.build.masking import mask_regions
 from data.build.scenes import Scene, sample_scene
 from data.build.trees import Sentence
 from data.build.visual_genome_files import write_visual_genome_files
@@ -47,3 +50,9 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
     made = Miniature(tmp_path_factory.mktemp("mini"), scenes, sentences, split_of)
     made.write(made.root)
     return made
+
+
+@pytest.fixture
+def many_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide so many regions that even a batch of eight has some."""
+    monkeypatch.setattr(batches, "mask_regions", partial(mask_regions, share=0.3))

@@ -58,6 +58,7 @@ def test_rows_of_many_pictures_are_those_of_each(location_size, global_row):
         np.testing.assert_allclose(features[image], one[0], rtol=0, atol=1e-7)
 
 
+@pytest.mark.usefixtures("many_hidden")
 def test_matched_tells_whose_picture_it_is_and_targets_are_the_true_ones():
     corpus = tiny_corpus()
     captions = captions_of_step(len(corpus), 16, 0, 3)

@@ -142,9 +142,10 @@ def test_first_weights_are_as_wide_as_their_number_of_inputs_asks_for(monkeypatc
 
 
 @pytest.mark.parametrize("name", ["mini-lxmert", "mini-vilbert"])
-def test_the_same_loop_trains_two_streams(name, out, monkeypatch):
+def test_the_same_loop_trains_two_streams(name, out, monkeypatch, request):
     monkeypatch.undo()
-    monkeypatch.setattr(pretrain, "BATCH", 8)  # enough that some region is hidden
+    request.getfixturevalue("many_hidden")
+    monkeypatch.setattr(pretrain, "BATCH", 8)
     monkeypatch.setattr(pretrain, "DEV_CAPTIONS", 1)
     monkeypatch.setattr(pretrain, "THREADS", 1)
     model = vnb.load_model(pretrain.train(name, out, 1))
@@ -153,6 +154,7 @@ def test_the_same_loop_trains_two_streams(name, out, monkeypatch):
     assert {"words", "matching", "class"} <= set(losses)
 
 
+@pytest.mark.usefixtures("many_hidden")
 def test_words_and_regions_of_pairs_that_do_not_match_are_not_asked_for():
     corpus = tiny_corpus()
     learner = learners.PairLearner("mini-uniter", corpus, len(PIECES), 0)
