@@ -148,5 +148,5 @@ def test_difference_of_two_classifiers_is_paired():
     assert same.lo == same.hi == 0
     with pytest.raises(ValueError, match="expected the same examples"):
         stats.mean_difference(first, second[1:], images, seed=0)
-    with pytest.raises(ValueError, match="3 image ids for values of shape"):
+    with pytest.raises(ValueError, match="2 rows of values for 3 examples; expected a row each"):
         stats.mean_interval(np.ones(2), ["a", "b", "c"], seed=0)

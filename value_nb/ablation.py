@@ -168,6 +168,30 @@ class _Changed(VLModel):
         """See `VLModel.prepare`."""
         return self.inner.prepare(examples)
 
+    def run(
+        self,
+        batch: Batch,
+        on_layer: OnLayer | None = None,
+        head_mask: LayerHeadMask | None = None,
+        closed: Sequence[str] = (),
+        on_context: OnContext | None = None,
+    ) -> Outputs:
+        """See `VLModel.run`."""
+        mask = self._mask(self._spread(head_mask))
+        return self.inner.run(batch, on_layer, mask, self._closed(closed), self._context(on_context))
+
+    def _mask(self, mask: BlockFactors) -> BlockFactors:
+        """A caller's mask, which may be written into, with what this model switches off."""
+        return mask
+
+    def _closed(self, closed: Sequence[str]) -> Sequence[str]:
+        """A caller's closed gates with those that this model closes."""
+        return closed
+
+    def _context(self, on_context: OnContext | None) -> OnContext | None:
+        """A caller's view of the contexts with what this model does to them."""
+        return on_context
+
     def _spread(self, head_mask: LayerHeadMask | None) -> BlockFactors:
         """A caller's mask block by block, once it is clear that the with-block is still open."""
         if self.life.over:
@@ -196,17 +220,8 @@ class _Blind(_Changed):
                 stack: tuple(d for d in names if d != TO_IMAGE) for stack, names in inner.directions.items()
             }
 
-    def run(
-        self,
-        batch: Batch,
-        on_layer: OnLayer | None = None,
-        head_mask: LayerHeadMask | None = None,
-        closed: Sequence[str] = (),
-        on_context: OnContext | None = None,
-    ) -> Outputs:
-        """See `VLModel.run`."""
-        shut = tuple(dict.fromkeys((*closed, TO_IMAGE)))
-        return self.inner.run(batch, on_layer, self._spread(head_mask), shut, on_context)
+    def _closed(self, closed: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*closed, TO_IMAGE)))
 
     def with_random_weights(self, seed: int) -> _Blind:
         """See `VLModel.with_random_weights`; without picture, too."""
@@ -251,19 +266,10 @@ class _Zeroed(_Changed):
         self.plan = plan
         self.factors = {place: _without(inner, place, off) for place, off in plan.off(inner).items()}
 
-    def run(
-        self,
-        batch: Batch,
-        on_layer: OnLayer | None = None,
-        head_mask: LayerHeadMask | None = None,
-        closed: Sequence[str] = (),
-        on_context: OnContext | None = None,
-    ) -> Outputs:
-        """See `VLModel.run`."""
-        mask = self._spread(head_mask)
+    def _mask(self, mask: BlockFactors) -> BlockFactors:
         for place, own in self.factors.items():
             mask[place] = mask[place] * own.to(mask[place].device) if place in mask else own
-        return self.inner.run(batch, on_layer, mask, closed, on_context)
+        return mask
 
     def with_random_weights(self, seed: int) -> _Zeroed:
         """See `VLModel.with_random_weights`; without the same heads."""
@@ -282,21 +288,12 @@ class _Averaged(_Changed):
         self.means = _means(inner, set(self.off), reference)
         _check_computed(plan, self.means)
 
-    def run(
-        self,
-        batch: Batch,
-        on_layer: OnLayer | None = None,
-        head_mask: LayerHeadMask | None = None,
-        closed: Sequence[str] = (),
-        on_context: OnContext | None = None,
-    ) -> Outputs:
-        """See `VLModel.run`."""
-
+    def _context(self, on_context: OnContext | None) -> OnContext:
         def edit(block: Block, product: Tensor) -> Tensor:
             kept = self._replace(block, product)
             return kept if on_context is None else on_context(block, kept)
 
-        return self.inner.run(batch, on_layer, self._spread(head_mask), closed, edit)
+        return edit
 
     def _replace(self, block: Block, product: Tensor) -> Tensor:
         off = self.off.get(_place(block))

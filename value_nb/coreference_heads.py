@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from value_nb import reasons
+
 if TYPE_CHECKING:
     from value_nb.result import Result
 
@@ -22,11 +24,7 @@ NO_MENTIONS = "no example came whose phrases are linked to regions, or none was 
 
 def nothing(result: Result) -> str:
     """Why a result has no number at all, in words; "" when it has. ValueError for another probe's result."""
-    if result.probe != PROBE:
-        raise ValueError(f"a result of {result.probe!r} came; expected one of {PROBE!r}")
-    if result.reason is not None:
-        return result.reason
-    return "" if len(result.frame) else NO_MENTIONS
+    return reasons.nothing(result, PROBE, NO_MENTIONS)
 
 
 def head_map(

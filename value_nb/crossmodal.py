@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from value_nb import reasons
+from value_nb.probes.crossmodal import MEASURES, SUMMARIES
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from value_nb.result import Result
 
 PROBE = "cross_modal_heads"
-MEASURES = ("share_of_pairs", "mass", "mass_minus_expected", "mass_on_specials")
-SUMMARIES = ("share_of_heads", "largest_head", "smallest_head")
 PERCENTILE = 99
 RANDOM_MODELS = 5  # as many as the rule asks for
 NO_PAIRS = "no example came that has both words and regions"
@@ -22,11 +23,7 @@ NO_PAIRS = "no example came that has both words and regions"
 
 def nothing(result: Result) -> str:
     """Why a result has no number at all, in words; "" when it has. ValueError for another probe's result."""
-    if result.probe != PROBE:
-        raise ValueError(f"a result of {result.probe!r} came; expected one of {PROBE!r}")
-    if result.reason is not None:
-        return result.reason
-    return "" if len(result.frame) else NO_PAIRS
+    return reasons.nothing(result, PROBE, NO_PAIRS)
 
 
 def heads(

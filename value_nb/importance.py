@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from value_nb.reasons import reason_table
+from value_nb import reasons
 
 if TYPE_CHECKING:
     from value_nb.result import Result
@@ -20,18 +20,8 @@ NO_PAIRS = "no example came that has both words and regions"
 
 
 def nothing(result: Result) -> str:
-    """Why a result has no number at all, in words; "" when it has.
-
-    Raises
-    ------
-    ValueError
-        For a result of another probe.
-    """
-    if result.probe != PROBE:
-        raise ValueError(f"a result of {result.probe!r} came; expected one of {PROBE!r}")
-    if result.reason is not None:
-        return result.reason
-    return "" if len(result.frame) else NO_PAIRS
+    """Why a result has no number at all, in words; "" when it has. ValueError for another probe's result."""
+    return reasons.nothing(result, PROBE, NO_PAIRS)
 
 
 def rows(result: Result, measure: str, specials: str = "paper", group: str = "text") -> pd.DataFrame:
@@ -122,7 +112,7 @@ def layer_table(result: Result, specials: str = "paper") -> pd.DataFrame:
     Where the result has no number, a table of one cell that says why.
     """
     if why := nothing(result):
-        return reason_table(result, why)
+        return reasons.reason_table(result, why)
     named = {"cls_mass": "mass", "cls_mass_per_position": "mass per position", "text_share": "text share",
              "text_share_per_position": "text share per position"}  # fmt: skip
     columns = {}

@@ -15,6 +15,28 @@ if TYPE_CHECKING:
 LINE = 62  # characters
 
 
+def nothing(result: Result, probe: str, empty: str) -> str:
+    """Why a result has no number at all, in words; "" when it has.
+
+    Parameters
+    ----------
+    result
+        Of `probe`.
+    empty
+        What to say of a result that is defined and yet without rows.
+
+    Raises
+    ------
+    ValueError
+        For a result of another probe.
+    """
+    if result.probe != probe:
+        raise ValueError(f"a result of {result.probe!r} came; expected one of {probe!r}")
+    if result.reason is not None:
+        return result.reason
+    return "" if len(result.frame) else empty
+
+
 def draw_reason(ax: Axes, heading: str, why: str) -> Axes:
     """Axes that say why there is no number instead of showing one."""
     ax.set_axis_off()

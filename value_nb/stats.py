@@ -24,6 +24,7 @@ from value_nb.permutation import (
     permutation_p,
     permutations_for,
 )
+from value_nb.sums import ImageSums
 
 __all__ = [
     "LEVEL",
@@ -194,17 +195,9 @@ def image_sums(
     -------
     (image ids sorted, sums `(image, cell, ...)`, counts of the same shape).
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim < 1 or len(values) != len(image_ids):
-        raise ValueError(
-            f"{len(image_ids)} image ids for values of shape {values.shape}; expected one for each row"
-        )
-    names, rows = np.unique(np.asarray(image_ids, dtype=str), return_inverse=True)
-    known = ~np.isnan(values)
-    num, den = np.zeros((2, len(names), *values.shape[1:]))
-    np.add.at(num, rows, np.where(known, values, 0.0))
-    np.add.at(den, rows, known.astype(np.float64))
-    return names.tolist(), num, den
+    sums = ImageSums()
+    sums.add("", np.asarray(image_ids, dtype=str).tolist(), values)
+    return sums.table("")
 
 
 def mean_interval(

@@ -93,10 +93,7 @@ def sweep(
     once = len(plan) < 2 and not any(probe.prepares for probe in fit)
     examples: Any = data if isinstance(data, Sequence) or once else list(data)
     prepared = {probe.name: probe.fresh(seed).prepare(examples) for probe in fit}
-    books = {
-        probe.name: _Book(probe, model, reasons[probe.name], seed, skipped.get(probe.name, []))
-        for probe in probes
-    }
+    books = {p.name: _Book(p, model, reasons[p.name], seed, skipped.get(p.name, [])) for p in probes}
     for condition, asked in plan.items():
         try:
             opened = condition.open(model, examples)

@@ -10,7 +10,7 @@ import numpy as np
 from value_nb import stats
 from value_nb.layout import PositionClass
 from value_nb.probes.base import Needs, Probe
-from value_nb.probes.sums import ImageSums
+from value_nb.sums import ImageSums
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from value_nb.layout import PositionClass
 from value_nb.probes.base import Needs, Probe
 from value_nb.probes.sample import Positions, PositionSample
 from value_nb.probes.separability import held_out_accuracy
-from value_nb.probes.sums import ImageSums
+from value_nb.sums import ImageSums
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from value_nb.probes.sums import ImageSums
+from value_nb.sums import ImageSums
 
 
 def filled(rows: list[int]) -> ImageSums:
