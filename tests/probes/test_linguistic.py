@@ -225,7 +225,8 @@ def test_without_long_sentences_nothing_changes():
     frames = []
     for length in (None, 40):
         frame = swept(LookingModel(), examples, trained_length=length).frame
-        frames.append(frame[frame["measure"] != "beyond_trained_length"].reset_index(drop=True))
+        rest = frame[frame["measure"] != "beyond_trained_length"].reset_index(drop=True)
+        frames.append(rest.dropna(axis=1, how="all"))  # the column of notes, where only that row has one
         assert "accuracy_beyond_trained_length" not in set(frame["measure"])
     pd.testing.assert_frame_equal(*frames)
     known = swept(LookingModel(), examples, trained_length=40).select(measure="beyond_trained_length")

@@ -148,16 +148,12 @@ class ClassifierProbe(Probe):
 
     def _rows(self, replicates: int) -> Iterator[Rows]:
         self._current = None
-        report = self._reporter(replicates)
+        report = Reporter(self._table, self._store, self.seed, replicates, self.grid, self._n_jobs)
         yield from report.task_rows()
         for view in self.views():
             yield from report.view_rows(view, self.description_length)
         for name, known in self.baselines().items():
             yield from report.baseline_rows(name, known)
-
-    def _reporter(self, replicates: int) -> Reporter:
-        """What fits the classifiers and makes the rows."""
-        return Reporter(self._table, self._store, self.seed, replicates, self.grid, self._n_jobs)
 
     def _start(self) -> None:
         self._table = ItemTable()

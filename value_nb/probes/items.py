@@ -72,6 +72,7 @@ class ItemTable:
 
     def __init__(self) -> None:
         self._records: dict[int, _Record] = {}
+        self._apart: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -104,17 +105,24 @@ class ItemTable:
         """Take in what another table holds."""
         for number, record in other._records.items():
             self._enter(number, record)
+        self._apart |= other._apart
+
+    def set_apart(self, number: int, name: str) -> None:
+        """Score the item with this id under a name of its own and in no other score."""
+        self._apart[number] = name
 
     def task(self, ids: np.ndarray) -> Task:
-        """The question, with rows in the order of `ids`; no types or subsets when no item has one."""
+        """The question, with rows in the order of `ids`; None for what no item has."""
         records = [self._records[number] for number in ids.tolist()]
         types, subsets = [record.type for record in records], [record.subset for record in records]
+        apart = [self._apart.get(number, "") for number in ids.tolist()]
         return Task(
             labels=np.array([record.label for record in records], dtype=str),
             images=np.array([record.image for record in records], dtype=str),
             splits=np.array([record.split for record in records], dtype=str),
             types=np.array(types, dtype=str) if any(types) else None,
             subsets=np.array(subsets, dtype=str) if any(subsets) else None,
+            apart=np.array(apart, dtype=str) if any(apart) else None,
         )
 
     def splits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
+from value_nb import stats
 from value_nb.probes.classifier import ClassifierProbe
 from value_nb.probes.content_words import final_content_word
 from value_nb.probes.features import row_id
 from value_nb.probes.head_statistics import HeadStatistics
 from value_nb.probes.items import Item
+from value_nb.probes.report import NOWHERE, Row, not_defined
 from value_nb.probes.spans import CLS, words
-from value_nb.probes.trained_length import LengthReporter
+from value_nb.probes.trained_length import BEYOND
 from value_nb.probes.views import States, View
 
 if TYPE_CHECKING:
@@ -120,21 +120,34 @@ class LinguisticProbe(ClassifierProbe):
             self._positions[row_id(example.id)] = len(tokens)
             self._tasks.add(example.dataset)
 
-    def _reporter(self, replicates: int) -> LengthReporter:
+    def _rows(self, replicates: int) -> Iterator[Row]:
         if len(self._tasks) > 1:
             raise ValueError(
                 f"sentences of {len(self._tasks)} tasks came ({', '.join(sorted(self._tasks))}); sweep over "
                 "one at a time, or call value_nb.probe_linguistics(model)"
             )
-        return LengthReporter(
-            self._table, self._store, self.seed, replicates, self.grid, self._n_jobs, beyond=self._beyond()
-        )
+        for number in self._longer():
+            self._table.set_apart(number, BEYOND)
+        yield from super()._rows(replicates)
+        yield self._beyond_row(replicates)
 
-    def _beyond(self) -> np.ndarray | None:
-        """`(item,)` bool: longer than the trained length; None where that is not known."""
+    def _longer(self) -> list[int]:
+        """Ids of the sentences beyond the trained length; none where that is not known."""
+        limit = self.trained_length
+        return [] if limit is None else [n for n, length in self._positions.items() if length > limit]
+
+    def _beyond_row(self, replicates: int) -> Row:
+        """How many test sentences are longer than the trained length."""
+        place = {"stack": NOWHERE[0], "layer": NOWHERE[1], "split": "test"}
         if self.trained_length is None:
-            return None
-        return np.array([self._positions[n] > self.trained_length for n in self._table.ids.tolist()])
+            return place | not_defined(BEYOND, "the trained length of this model is not known")
+        task = self._table.task(self._table.ids)
+        longer, images = task.scored("test", BEYOND), task.images[task.rows("test")]
+        found = stats.mean_interval(longer, images, seed=self.seed, replicates=replicates)
+        return place | {
+            "measure": BEYOND, "value": float(found.value), "lo": float(found.lo), "hi": float(found.hi),
+            "n": len(images), "n_images": int(found.n_images), "unit": "fraction",
+        }  # fmt: skip
 
     def _start(self) -> None:
         super()._start()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Layer = tuple[str | None, int | None]
 NOWHERE: Layer = (None, None)  # of what belongs to no layer, or to all of them
+NO_ITEM = "no item of the split counts here"
 Row = dict[str, Any]
 
 
@@ -59,8 +60,7 @@ class Reporter:
                 "the links of their phrases; such a probe leaves 'mismatched' out of its controls"
             )
         task = self.table.task(self.table.ids)
-        yield self._mean("majority_accuracy", task.majority(), task, group="majority")
-        yield from self._by_subset("majority_accuracy", task.majority(), task, NOWHERE, "majority")
+        yield from self._scores("majority_accuracy", task.majority(), task, NOWHERE, "majority")
         if task.types is not None:
             share, test = task.recurrence(), task.rows("test")
             yield _where(NOWHERE, "control task") | {
@@ -89,7 +89,8 @@ class Reporter:
         if description_length:
             C = choose_C_for_code(some, task, self.grid, self.n_jobs)
             yield from self._description_rows(view.name, sources, task, C)
-        best = places[int(np.argmax([fits[at][0].val.mean() for at in places]))]
+        counted = task.scored("val") if task.scored("val").any() else slice(None)
+        best = places[int(np.argmax([fits[at][0].val[counted].mean() for at in places]))]
         for part in view.alone:
             source = self._source(view, (part,), layers if best == NOWHERE else [best], ids, train)
             yield from self._single(f"{view.name}: {part} only", best, source, task)
@@ -106,21 +107,21 @@ class Reporter:
         """One classifier with a C of its own and no control task."""
         C = choose_C([source], task, self.grid, self.n_jobs)
         (found,) = fit_many({at: source}, [task], C, self.n_jobs)[at]
-        yield self._mean("accuracy", found.test, task, at, group)
-        yield from self._by_subset("accuracy", found.test, task, at, group)
-        yield self._mean("validation_accuracy", found.val, task, at, group, split="val")
+        yield from self._fit_scores(found, task, at, group)
 
     def _fit_rows(self, group: str, at: Layer, task: Task, fits: list[Fit]) -> Iterator[Row]:
-        yield self._mean("accuracy", fits[0].test, task, at, group)
-        yield from self._by_subset("accuracy", fits[0].test, task, at, group)
-        yield self._mean("validation_accuracy", fits[0].val, task, at, group, split="val")
+        yield from self._fit_scores(fits[0], task, at, group)
         if len(fits) == 1:
             for measure in ("control_task_accuracy", "selectivity"):
                 yield _where(at, group) | not_defined(measure, str(_control(task, self.seed)))
             return
         yield self._mean("control_task_accuracy", fits[1].test, task, at, group)
-        images = task.images[task.rows("test")]
-        gap = stats.mean_difference(fits[1].test, fits[0].test, images, **self._draws)
+        counted = task.scored("test")
+        if not counted.any():
+            yield _where(at, group) | not_defined("selectivity", NO_ITEM)
+            return
+        images = task.images[task.rows("test")][counted]
+        gap = stats.mean_difference(fits[1].test[counted], fits[0].test[counted], images, **self._draws)
         yield _row("selectivity", gap, len(images), at, group)
 
     def _description_rows(
@@ -145,6 +146,22 @@ class Reporter:
     def _draws(self) -> dict[str, int]:
         return {"seed": self.seed, "replicates": self.replicates}
 
+    def _fit_scores(self, fit: Fit, task: Task, at: Layer, group: str) -> Iterator[Row]:
+        yield from self._scores("accuracy", fit.test, task, at, group)
+        yield self._mean("validation_accuracy", fit.val, task, at, group, split="val")
+
+    def _scores(self, measure: str, right: np.ndarray, task: Task, at: Layer, group: str) -> Iterator[Row]:
+        """On test: of what counts, of each subset of it, and of what is scored apart."""
+        yield self._mean(measure, right, task, at, group)
+        rows, counted = task.rows("test"), task.scored("test")
+        if task.subsets is not None:
+            for subset in sorted(set(task.subsets[rows].tolist()) - {""}):
+                inside = counted & (task.subsets[rows] == subset)
+                yield self._mean_over(inside, measure, right, task, at, f"{group}, {subset}")
+        if task.apart is not None:
+            for name in sorted(set(task.apart[rows].tolist()) - {""}):
+                yield self._mean_over(task.scored("test", name), f"accuracy_{name}", right, task, at, group)
+
     def _mean(
         self,
         measure: str,
@@ -154,19 +171,24 @@ class Reporter:
         group: str = "",
         split: str = "test",
     ) -> Row:
-        images = task.images[task.rows(split)]
-        interval = stats.mean_interval(right, images, **self._draws)
-        return _row(measure, interval, len(images), at, group, split=split)
+        return self._mean_over(task.scored(split), measure, right, task, at, group, split)
 
-    def _by_subset(self, measure: str, right: np.ndarray, task: Task, at: Layer, group: str) -> Iterator[Row]:
-        """The same score on each subset of the test items alone."""
-        if task.subsets is None:
-            return
-        rows = task.rows("test")
-        for subset in sorted(set(task.subsets[rows].tolist()) - {""}):
-            inside = task.subsets[rows] == subset
-            interval = stats.mean_interval(right[inside], task.images[rows][inside], **self._draws)
-            yield _row(measure, interval, int(inside.sum()), at, f"{group}, {subset}")
+    def _mean_over(
+        self,
+        counted: np.ndarray,
+        measure: str,
+        right: np.ndarray,
+        task: Task,
+        at: Layer,
+        group: str,
+        split: str = "test",
+    ) -> Row:
+        """The mean over those items of a split that are counted."""
+        if not counted.any():
+            return _where(at, group, split) | not_defined(measure, NO_ITEM)
+        images = task.images[task.rows(split)][counted]
+        interval = stats.mean_interval(right[counted], images, **self._draws)
+        return _row(measure, interval, len(images), at, group, split=split)
 
     def _layers(self, view: View) -> list[Layer]:
         """Stacks and layers that the view has features of, in order of arrival."""

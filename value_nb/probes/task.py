@@ -34,6 +34,9 @@ class Task:
         `(example,)` str, or None: what a control task gives its random labels to (a word, a class pair).
     subsets
         `(example,)` str, or None: which subset a score of its own is given for; "" for none.
+    apart
+        `(example,)` str, or None: the name under which an example is scored apart, in no other score than
+        that one; "" for an ordinary example. Classifiers learn on all.
 
     Raises
     ------
@@ -47,9 +50,10 @@ class Task:
     splits: np.ndarray
     types: np.ndarray | None = None
     subsets: np.ndarray | None = None
+    apart: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("labels", "images", "splits", "types", "subsets"):
+        for name in ("labels", "images", "splits", "types", "subsets", "apart"):
             given = getattr(self, name)
             if given is not None:
                 object.__setattr__(self, name, np.asarray(given, dtype=str))
@@ -66,6 +70,11 @@ class Task:
     def rows(self, split: str) -> np.ndarray:
         """`(example of the split,)` int64: which rows are of a split."""
         return np.flatnonzero(self.splits == split)
+
+    def scored(self, split: str, apart: str = "") -> np.ndarray:
+        """`(example of the split,)` bool: which count in a score, or in the one that is called `apart`."""
+        rows = self.rows(split)
+        return np.full(len(rows), apart == "") if self.apart is None else self.apart[rows] == apart
 
     def majority(self) -> np.ndarray:
         """`(test example,)` bool: whether the most frequent training label is the answer.
