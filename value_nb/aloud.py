@@ -27,7 +27,8 @@ def read_aloud(result: Result) -> str:
         raise ValueError(f"no sentences for {result.probe!r}; there are sentences for: {known}")
     if result.reason is not None:
         return f"There is no number for {result.meta['model']}: {result.reason}."
-    return SENTENCES[result.probe](result)
+    said = SENTENCES[result.probe](result)
+    return f"{said}\n{GATE}" if result.meta.get("gate_met") is False else said
 
 
 def verdict(lo: float, hi: float, below: str, above: str, between: str) -> str:
@@ -41,8 +42,6 @@ def _fusion(result: Result) -> str:
     frame = result.select(measure="ami", specials="paper", control="none").sort_values("layer")
     last = frame.iloc[-1]
     sentences = [_where(result), _ends(frame), *_change(result), *_beside_random(result, last)]
-    if result.meta.get("gate_met") is False:
-        sentences.append(GATE)
     return "\n".join(sentences)
 
 
@@ -88,8 +87,6 @@ def _modality(result: Result) -> str:
     sentences = [_where(result), _most_to_text(result)]
     sentences += [_most_layers(result, weighing, "paper") for weighing in importance.SHARES]
     sentences.append(_without_specials(result))
-    if result.meta.get("gate_met") is False:
-        sentences.append(GATE)
     return "\n".join(sentences)
 
 
@@ -129,8 +126,6 @@ def _cross_modal(result: Result) -> str:
     for direction in directions:
         sentences += [_heads_above_half(result, direction), _beyond_counts(result, direction)]
         sentences += _subset_of_heads(result, direction)
-    if result.meta.get("gate_met") is False:
-        sentences.append(GATE)
     return "\n".join(sentences)
 
 
@@ -173,13 +168,11 @@ def _subset_of_heads(result: Result, direction: str) -> list[str]:
 
 
 def _coreference(result: Result) -> str:
-    gate = [GATE] if result.meta.get("gate_met") is False else []
-    return "\n".join([_where(result), *coreference_aloud.sentences(result), *gate])
+    return "\n".join([_where(result), *coreference_aloud.sentences(result)])
 
 
 def _questions(result: Result) -> str:
-    gate = [GATE] if result.meta.get("gate_met") is False else []
-    return "\n".join([_where(result), *probe_aloud.sentences(result), *gate])
+    return "\n".join([_where(result), *probe_aloud.sentences(result)])
 
 
 def _models(n: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from value_nb.best_layer import best_layer
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -110,11 +112,9 @@ def sides(result: Result, question: str) -> dict[str, Any]:
 
 def best(result: Result, question: str, control: str = "none") -> Best:
     """The embedding probe at the layer that is best on validation; of equals the first."""
-    val = curve(result, question, control, None, "validation_accuracy")
-    chosen = val.iloc[int(val["value"].to_numpy().argmax())]
+    stack, layer = best_layer(result.frame, f"{question}, {view(result, question)}", control)
     rows = curve(result, question, control)
-    row = rows[(rows["stack"] == chosen["stack"]) & (rows["layer"] == chosen["layer"])].iloc[0]
-    return Best(str(chosen["stack"]), int(chosen["layer"]), row)
+    return Best(stack, layer, rows[(rows["stack"] == stack) & (rows["layer"] == layer)].iloc[0])
 
 
 def floor(result: Result, question: str, subset: str | None = None) -> Floor:

@@ -20,10 +20,6 @@ def sentences(result: Result) -> str:
     lines += [_mean_region(result), _rivals(result), _heads(result), _beyond(result), _picture(result)]
     if "mismatched" not in set(result.frame["control"]):
         lines.append(NO_MISMATCH)
-    if result.meta.get("gate_met") is False:
-        from value_nb.aloud import GATE
-
-        lines.append(GATE)
     return "\n".join(line for line in lines if line)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from value_nb.probes.report import best_layer
+from value_nb.best_layer import best_layer
 
 if TYPE_CHECKING:
     from value_nb.result import Result

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from value_nb.best_layer import best_layer
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -306,12 +308,12 @@ def _counterpart(p: Published, ours: pd.DataFrame) -> Any:
 
 
 def _best_on_validation(rows: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
-    """The row of the layer whose validation accuracy is highest: choosing on test would flatter us."""
-    val = ours[(ours["measure"] == "validation_accuracy") & ours["group"].isin(rows["group"].unique())]
-    if val.empty:
+    """The row of the layer that is best on validation; none where there was no validation."""
+    (group,) = rows["group"].unique()
+    if not (ours["measure"].eq("validation_accuracy") & ours["group"].eq(group)).any():
         return rows.iloc[:0]
-    best = val.iloc[int(val["value"].to_numpy().argmax())]
-    return rows[(rows["stack"] == best["stack"]) & (rows["layer"] == best["layer"])]
+    stack, layer = best_layer(ours, group)
+    return rows[(rows["stack"] == stack) & (rows["layer"] == layer)]
 
 
 def _beside(p: Published, row: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from tests.fakes import fake_examples
 from tests.probes.planted_pairs import NoisyModel, pick
 from tests.probes.relation_scenes import RelationModel, relation_examples
 from tests.tiny import FEATURE_SIZE, tiny_model
+from value_nb.best_layer import best_layer
 from value_nb.probes.relations import RelationProbe
-from value_nb.probes.report import best_layer
 from value_nb.sweep import collect, sweep
 
 VRI, VRC = "VRI", "VRC"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from value_nb import stats
@@ -12,7 +11,7 @@ from value_nb.probes.coreference_table import Key, Looks, Table, parts
 from value_nb.probes.mentions import DIRECTIONS, Mention, Placed, place, pooled
 
 if TYPE_CHECKING:
-    from value_nb.layout import LayerBatch
+    from value_nb.layout import LayerBatch, Layout
     from value_nb.models.base import VLModel
 
 OF_CHOSEN = (
@@ -87,7 +86,7 @@ class CoreferenceAttention(Probe):
     def _start(self) -> None:
         self._mentions: list[Mention] = []
         self._heads: dict[Key, list[Looks]] = {}
-        self._batch: tuple[Hashable, Placed | None, set[Key]] = (None, None, set())
+        self._batch: tuple[Layout | None, Placed | None] = (None, None)
 
     def _absorb(self, other: Self) -> None:
         self._mentions = [*self._mentions, *other._mentions]
@@ -111,29 +110,23 @@ class CoreferenceAttention(Probe):
         for direction in DIRECTIONS:
             if direction not in batch.attention:
                 continue
-            key = (direction, (batch.stack, batch.layer))
-            placed = self._placed(batch, key)
+            placed = self._placed(batch.layout)
             if placed is not None:
                 weights = pooled(batch.attention[direction], placed, direction)
+                key = (direction, (batch.stack, batch.layer))
                 self._heads.setdefault(key, []).append(Looks.of(weights, placed))
 
-    def _placed(self, batch: LayerBatch, key: Key) -> Placed | None:
+    def _placed(self, layout: Layout) -> Placed | None:
         """The mentions of the batch, found once for all its layers."""
-        layout = batch.layout
-        name = (
-            tuple(e.id for e in layout.examples),
-            *(tuple(s.unit.shape) for s in layout.streams.values()),
-        )
-        known, placed, seen = self._batch
-        if known != name or key in seen:
-            placed, seen = place(layout, self.seed), set()
-            self._batch = (name, placed, seen)
+        if self._batch[0] is not layout:
+            placed = place(layout, self.seed)
+            self._batch = (layout, placed)
             self._mentions.extend(placed.mentions if placed else ())
-        seen.add(key)
-        return placed
+        return self._batch[1]
 
     def rows(self, *, replicates: int = stats.REPLICATES) -> list[dict[str, Any]]:
         """Values by direction, layer, head, measure and entity type, with intervals over images."""
+        self._batch = (None, None)
         if not self._mentions:
             return []
         table = Table.of(self._mentions, self._heads)

@@ -14,8 +14,6 @@ from value_nb.probes.linear import Fit, choose_C, fit_many, in_parallel
 from value_nb.probes.task import NotDefined, Task
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from value_nb.probes.features import FeatureStore
     from value_nb.probes.items import ItemTable
     from value_nb.probes.linear import Features, Source
@@ -217,33 +215,6 @@ class Reporter:
             return view.combine(blocks, train)
 
         return source
-
-
-def best_layer(frame: pd.DataFrame, group: str = "embedding", control: str = "none") -> tuple[str, int]:
-    """(stack, layer) of a classifier's result with the best validation accuracy; of equals the first.
-
-    Parameters
-    ----------
-    frame
-        Of a `Result` of a classifier probe.
-    group
-        The view.
-    control
-        Under which condition it is chosen.
-
-    Raises
-    ------
-    ValueError
-        When the frame has no layers of that group under that condition.
-    """
-    wanted = (frame["measure"] == "validation_accuracy") & (frame["group"] == group)
-    rows = frame[wanted & (frame["control"] == control)]
-    rows = rows[rows["layer"].notna()] if "layer" in rows else rows.iloc[:0]
-    if rows.empty:
-        there = ", ".join(map(repr, frame["group"].dropna().unique()))
-        raise ValueError(f"no layers of group {group!r} under control {control!r}; groups: {there}")
-    best = rows.iloc[int(rows["value"].to_numpy().argmax())]
-    return str(best["stack"]), int(best["layer"])
 
 
 def _first_middle_last(places: Sequence[Layer]) -> list[Layer]:
