@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.panels import pixels
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.probes.modality import ModalityImportance
 from value_nb.result import Result
 from value_nb.sweep import sweep
 from value_nb.widgets import ModalityPanel
-from value_nb.widgets.panel import Panel, png
+from value_nb.widgets.panel import png
 
 
 def swept(family: str, layers: int = 3) -> Result:
@@ -36,24 +37,6 @@ def undefined() -> Result:
 @pytest.fixture
 def panel(result: Result) -> ModalityPanel:
     return ModalityPanel(result)
-
-
-@pytest.fixture
-def draws(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The class of every panel that draws, from here on."""
-    seen: list[str] = []
-    original = Panel._redraw
-
-    def spy(panel: Panel) -> None:
-        seen.append(type(panel).__name__)
-        original(panel)
-
-    monkeypatch.setattr(Panel, "_redraw", spy)
-    return seen
-
-
-def pixels(panel: Panel) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(panel._image.value)).convert("RGB"), dtype=int)
 
 
 def wanted(result: Result, layer: int, head: int | str, **where: str) -> pd.Series:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.panels import pixels
 from tests.tiny import save_tiny, tiny_examples, tiny_model
 from value_nb.probes.fusion import FusionDegree
 from value_nb.result import Result
@@ -26,7 +27,7 @@ from value_nb.widgets import (
     two_clusters,
 )
 from value_nb.widgets.attention import look
-from value_nb.widgets.panel import Panel, png
+from value_nb.widgets.panel import png
 
 
 @pytest.fixture(scope="module")
@@ -52,24 +53,6 @@ def result(uniter: Any, data: list[Any]) -> Result:
 @pytest.fixture
 def fusion(uniter: Any, data: list[Any], result: Result) -> FusionPanel:
     return FusionPanel(result, uniter, data)
-
-
-@pytest.fixture
-def draws(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The class of every panel that draws, from here on."""
-    seen: list[str] = []
-    original = Panel._redraw
-
-    def spy(panel: Panel) -> None:
-        seen.append(type(panel).__name__)
-        original(panel)
-
-    monkeypatch.setattr(Panel, "_redraw", spy)
-    return seen
-
-
-def pixels(panel: Panel) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(panel._image.value)).convert("RGB"), dtype=int)
 
 
 # --- attention ---
