@@ -65,8 +65,8 @@ class PairLearner:
     """A gated model: captions and pictures.
 
     All start from random weights, mini-uniter too, although UNITER started from BERT: from a finished
-    mini-bert it learns to look away from the regions, which are noise to it at first, and the turn at which
-    words are read off the picture comes later or not at all (none within 3,500 steps).
+    mini-bert it first learns to look away from the regions, which are noise to it, and had read no colour
+    off a picture after 1,200 steps, when the one from random weights read a third of them.
     """
 
     started_from = "random weights"

