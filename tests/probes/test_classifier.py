@@ -55,6 +55,23 @@ def test_one_side_alone_at_the_best_layer(frame):
     assert phrase["value"] > 0.95 and region["value"] < 0.75
 
 
+class Disagreeing(PlantedModel):
+    """Layer 1 tells the type but in test pictures, layer 2 but in validation pictures."""
+
+    def _states(self, layout, stream, n, layer):
+        blank = {1: "test", 2: "val"}.get(layer)
+        bare = [replace(e, phrases=()) if e.split == blank else e for e in layout.examples]
+        return super()._states(replace(layout, examples=tuple(bare)), stream, n, layer)
+
+
+def test_the_best_layer_of_one_side_is_chosen_on_validation_not_on_test():
+    found = swept(Disagreeing(signal={1: 6.0, 2: 6.0}), planted_examples(150))
+    scores = {layer: pick(found, "accuracy", "embedding", layer)["value"] for layer in (1, 2)}
+    assert scores[2] > 0.95 > 0.8 > scores[1], "on test the other layer is better"
+    phrase = pick(found, "accuracy", "embedding: phrase only")
+    assert phrase["layer"] == 1 and phrase["value"] < 0.8
+
+
 def test_majority_and_baselines(frame):
     examples = planted_examples(150)
     types = [p.types[0] for e in examples if e.split == "train" for p in e.phrases]
