@@ -115,15 +115,23 @@ class FeatureStore:
         ValueError
             When a row came twice: the same example was swept twice.
         """
+        ids, order = self._order(key)
+        return ids, np.concatenate([*self._shelves[key].chunks(self.dtype)])[order]
+
+    def ids(self, key: Hashable) -> np.ndarray:
+        """`(row,)` uint64 ascending: the ids of `read`, without its features. Errors as there."""
+        return self._order(key)[0]
+
+    def _order(self, key: Hashable) -> tuple[np.ndarray, np.ndarray]:
+        """Ids in ascending order, and the rows that they came in."""
         if key not in self._shelves:
             raise KeyError(f"nothing was appended under {key!r}; keys: {self.keys}")
-        shelf = self._shelves[key]
-        ids = np.concatenate([*shelf.ids, np.zeros(0, dtype=np.uint64)])
+        ids = np.concatenate([*self._shelves[key].ids, np.zeros(0, dtype=np.uint64)])
         order = np.argsort(ids, kind="stable")
         ids = ids[order]
         if (ids[1:] == ids[:-1]).any():
             raise ValueError(f"under {key!r} a row came twice; sweep each example once")
-        return ids, np.concatenate([*shelf.chunks(self.dtype)])[order]
+        return ids, order
 
     def merge(self, other: FeatureStore) -> FeatureStore:
         """A new store with the rows of both; neither is changed. Associative and commutative.

@@ -197,7 +197,7 @@ class Reporter:
         """Items of which all parts of the view are there."""
         ids = self.table.ids
         for part in view.parts:
-            ids = np.intersect1d(ids, self.store.read((view.name, *at, part))[0], assume_unique=True)
+            ids = np.intersect1d(ids, self.store.ids((view.name, *at, part)), assume_unique=True)
         return ids
 
     def _source(
