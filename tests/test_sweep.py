@@ -8,6 +8,7 @@ import pytest
 from tests.fakes import FakeModel, fake_example, fake_examples
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.controls import Mismatched, RandomWeights
+from value_nb.kmeans import RESTARTS
 from value_nb.probes.base import Needs, Probe
 from value_nb.probes.fusion import FusionDegree
 from value_nb.sweep import collect, sweep
@@ -211,7 +212,7 @@ def test_rows_say_where_they_come_from():
         5,
     )
     meta = result["fusion_degree"].meta
-    assert meta["seed"] == 4 and meta["n"] == 10 and meta["settings"]["restarts"] == 10
+    assert meta["seed"] == 4 and meta["n"] == 10 and meta["settings"]["restarts"] == RESTARTS
 
 
 def test_seed_changes_the_interval_and_the_same_seed_does_not():
