@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
-from tests.fakes import FakeBatch, FakeModel
+from tests.probes.planted_model import WEIGHT_OF_PADDING, Place, PlantedModel, Positions
 from value_nb import seeds
 from value_nb.data.example import Example, Phrase, Regions
-from value_nb.layout import LayerBatch, Layout, PositionClass, StreamLayout
 
 Plan = Callable[[Example, str, int, int], np.ndarray]
 """(example, direction, layer, head) -> `(word, region)` weights, whichever looks at the other."""
@@ -65,51 +63,31 @@ def world(
     ]
 
 
-class Mapped(FakeModel):
+@dataclass
+class Mapped(PlantedModel):
     """Hands out `plan` as blocks between the modalities; whatever belongs to no word or region holds 7."""
 
-    plan: Plan
+    plan: Plan = field(kw_only=True)
+    n_heads: int = 2
 
-    def prepare(self, examples: Sequence[Example]) -> FakeBatch:
-        text = _stream([[None, *range(len(e.words)), None] for e in examples], PositionClass.TEXT)
-        image = _stream([[*range(len(e.regions or ()))] for e in examples], PositionClass.IMAGE)
-        return FakeBatch({}, Layout(examples=tuple(examples), streams={"text": text, "image": image}))
+    def rows(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        made = np.full((self.n_heads, len(where), len(where)), WEIGHT_OF_PADDING)
+        text, image = slice(1, len(example.words) + 1), where.stream("image")
+        for head in range(self.n_heads):
+            made[head, text, image] = self.plan(example, "text->image", at[1], head)
+            made[head, image, text] = np.transpose(self.plan(example, "image->text", at[1], head))
+        return made
 
-    def run(self, batch: Any, on_layer: Any = None) -> None:
-        layout = batch.layout
-        sizes = {s: layout.streams[s].unit.shape[1] for s in ("text", "image")}
-        for layer in range(1, self.stacks[self.stack] + 1):
-            maps = {}
-            for direction in ("image->text", "text->image"):
-                query, key = direction.split("->")
-                block = torch.full((len(layout.examples), self.n_heads, sizes[query], sizes[key]), 7.0)
-                for row, example in enumerate(layout.examples):
-                    for head in range(self.n_heads):
-                        weights = torch.from_numpy(
-                            np.asarray(self.plan(example, direction, layer, head))
-                        ).float()
-                        words, regions = weights.shape
-                        if query == "text":
-                            block[row, head, 1 : words + 1, :regions] = weights
-                        else:
-                            block[row, head, :regions, 1 : words + 1] = weights.T
-                maps[direction] = block
-            on_layer(LayerBatch(layout, self.stack, layer, {}, maps, self.joint))
+    def with_random_weights(self, seed: int) -> Mapped:
+        return replace(self, plan=noise(f"random:{seed}"), weights=f"random:{seed}")
+
+    def _whole(self, rows: np.ndarray, where: Positions, closed: Sequence[str]) -> np.ndarray:
+        """As they are: weights are given, not shares."""
+        return rows
 
 
 def mapped(plan: Plan, layers: int = 2, heads: int = 2, stack: str = "joint", joint: bool = True) -> Mapped:
-    model = Mapped(gap=(0.0,) * (layers + 1), n_heads=heads, stack=stack, joint=joint)
-    model.plan = plan
-    model.with_random_weights = lambda seed: _random(layers, heads, stack, joint, seed)  # type: ignore[method-assign]
-    return model
-
-
-def _random(layers: int, heads: int, stack: str, joint: bool, seed: int) -> Mapped:
-    model = Mapped(
-        gap=(0.0,) * (layers + 1), n_heads=heads, stack=stack, joint=joint, weights=f"random:{seed}"
-    )
-    model.plan = noise(f"random:{seed}")
-    return model
+    return Mapped(plan=plan, stacks={stack: layers}, n_heads=heads, joint=joint)
 
 
 def noise(name: str = "") -> Plan:
@@ -128,14 +106,3 @@ def looking(example: Example, weights: np.ndarray, at: Callable[[Phrase], Sequen
     for phrase in example.phrases:
         weights[np.ix_(list(phrase.words), list(at(phrase)))] += 1.0
     return weights
-
-
-def _stream(units: list[list[int | None]], own: PositionClass) -> StreamLayout:
-    longest = max(map(len, units))
-    unit, kinds = torch.full((len(units), longest), -1), torch.zeros((len(units), longest), dtype=torch.long)
-    for row, line in enumerate(units):
-        unit[row, : len(line)] = torch.tensor([-1 if u is None else u for u in line], dtype=torch.long)
-        kinds[row, : len(line)] = torch.tensor(
-            [int(PositionClass.SPECIAL if u is None else own) for u in line]
-        )
-    return StreamLayout(kinds, unit, tuple(tuple("x" for _ in line) for line in units))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
-from tests.fakes import FakeBatch
+from tests.probes.planted_model import STREAMS, Place, PlantedModel, Positions
 from value_nb import seeds
 from value_nb.data.example import Example, Phrase, Regions
-from value_nb.layout import LayerBatch, Layout, PositionClass, StreamLayout
 from value_nb.probes.classifier import ClassifierProbe
 from value_nb.probes.items import Item
 from value_nb.probes.spans import regions, words
@@ -50,7 +48,7 @@ def _example(image: int, seed: int) -> Example:
 
 
 @dataclass
-class PlantedModel:
+class TypedModel(PlantedModel):
     """Layers 0, 1, 2 of one stack. [CLS] and words of two pieces, then regions.
 
     Attributes
@@ -64,75 +62,36 @@ class PlantedModel:
     signal: Mapping[int, float] = field(default_factory=lambda: {2: 6.0})
     looks: float = 0.0
     stack: str = "joint"
-    weights: str = "trained"
-    name: str = "planted"
-    family: str = "planted"
-    gate_met: bool | None = True
-    card: dict[str, Any] = field(default_factory=dict)
+    width: int = WIDTH
+    n_heads: int = HEADS
+    pieces: int = 2
 
     def __post_init__(self) -> None:
         self.stacks = {self.stack: 2}
-        both = ("text->text", "text->image", "image->text", "image->image")
-        self.directions = {self.stack: ("text->text",) if self.stack == "text" else both}
-        self.widths = {"text": WIDTH, "image": WIDTH}
+        super().__post_init__()
 
-    def with_random_weights(self, seed: int) -> PlantedModel:
-        return PlantedModel(signal={}, stack=self.stack, weights=f"random:{seed}")
+    def with_random_weights(self, seed: int) -> TypedModel:
+        return type(self)(signal={}, stack=self.stack, weights=f"random:{seed}")
 
-    def prepare(self, examples: Sequence[Example]) -> FakeBatch:
-        text = [[-1, *np.repeat(np.arange(len(e.words)), 2).tolist(), -1] for e in examples]
-        image = [list(range(len(e.regions or ()))) for e in examples]
-        streams = {
-            "text": stream_of(text, PositionClass.TEXT),
-            "image": stream_of(image, PositionClass.IMAGE),
-        }
-        return FakeBatch({}, Layout(tuple(examples), streams))
+    def states(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        made = np.concatenate([self._drawn(at, example, where, stream) for stream in STREAMS])
+        for phrase in example.phrases:
+            sign = 1 if phrase.types[0] == "people" else -1
+            made[where.words(phrase.words), 0] += sign * self.signal.get(at[1], 0.0) / 2
+        return made
 
-    def run(self, batch: FakeBatch, on_layer: Callable[[LayerBatch], None]) -> None:
-        layout = batch.layout
-        sizes = {s: layout.streams[s].unit.shape[1] for s in ("text", "image")}
-        for layer in range(3):
-            hidden = {s: self._states(layout, s, n, layer) for s, n in sizes.items()}
-            if self.stack == "text":
-                hidden = {"text": hidden["text"]}
-            maps = (
-                {d: self._map(layout, d, sizes, layer) for d in self.directions[self.stack]} if layer else {}
-            )
-            on_layer(LayerBatch(layout, self.stack, layer, hidden, maps, True))
+    def rows(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        made = super().rows(at, example, where)
+        for phrase in example.phrases if at[1] == 2 else ():
+            if phrase.types[0] == "people" and phrase.regions:
+                made[1][np.ix_(where.words(phrase.words), where.regions(phrase.regions[:1]))] += self.looks
+        return made
 
-    def _states(self, layout: Layout, stream: str, n: int, layer: int) -> torch.Tensor:
-        states = torch.full((len(layout.examples), n, WIDTH), 1e3)
-        for row, example in enumerate(layout.examples):
-            unit = layout.streams[stream].unit[row].numpy()
-            key = int(seeds.raw(f"{self.weights}/{stream}/{example.id}", layer, 1, purpose="states")[0])
-            values = np.random.default_rng(key).normal(size=(n, WIDTH))
-            if stream == "text":
-                for phrase in example.phrases:
-                    sign = 1 if phrase.types[0] == "people" else -1
-                    values[np.isin(unit, phrase.words), 0] += sign * self.signal.get(layer, 0.0) / 2
-            states[row] = torch.from_numpy(values)
-        return states
-
-    def _map(self, layout: Layout, direction: str, sizes: dict[str, int], layer: int) -> torch.Tensor:
-        query, key = direction.split("->")
-        block = torch.full((len(layout.examples), HEADS, sizes[query], sizes[key]), 1 / sum(sizes.values()))
-        if direction == "text->image" and layer == 2:
-            for row, example in enumerate(layout.examples):
-                unit = layout.streams["text"].unit[row].numpy()
-                for phrase in example.phrases:
-                    if phrase.types[0] == "people" and phrase.regions:
-                        block[row, 1, np.isin(unit, phrase.words), phrase.regions[0]] += self.looks
-        return block
-
-
-def stream_of(units: list[list[int]], kind: PositionClass) -> StreamLayout:
-    """A stream whose positions belong to these units, -1 for specials; padded to the longest."""
-    longest = max(map(len, units))
-    classes = [[PositionClass.SPECIAL if u < 0 else kind for u in row] for row in units]
-    padded = [[*row, *[-1] * (longest - len(row))] for row in units]
-    filled = [[*row, *[0] * (longest - len(row))] for row in classes]
-    tokens = tuple(tuple("x" for _ in row) for row in units)
-    return StreamLayout(torch.tensor(filled), torch.tensor(padded), tokens)
+    def _drawn(self, at: Place, example: Example, where: Positions, stream: str) -> np.ndarray:
+        """States drawn once for an example, layer and stream: the same in any batch."""
+        key = seeds.raw(f"{self.weights}/{stream}/{example.id}", at[1], 1, purpose="states")
+        span = where.stream(stream)
+        return np.random.default_rng(int(key[0])).normal(size=(span.stop - span.start, self.width))
 
 
 class PhraseType(ClassifierProbe):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from tests.probes.planted import PlantedModel
+from tests.probes.planted import TypedModel
+from tests.probes.planted_model import Place, Positions
 from value_nb import seeds
 from value_nb.data.example import Example, Regions, Relation
-from value_nb.layout import Layout
 
 PREDICATES = ("holding", "near", "wearing")
 NAMES = ("man", "dog", "man", "dog", "tree")
@@ -53,7 +51,7 @@ def _example(image: int, k: int, seed: int) -> Example:
 
 
 @dataclass
-class RelationModel(PlantedModel):
+class RelationModel(TypedModel):
     """In layer 2, the state of a related subject says that it is one, and of which predicate.
 
     Attributes
@@ -67,28 +65,18 @@ class RelationModel(PlantedModel):
     shows: float = 0.0
     points: float = 0.0
     needs_caption: bool = False
-    seed: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
 
-    def with_random_weights(self, seed: int) -> RelationModel:
-        return RelationModel(stack=self.stack, weights=f"random:{seed}", seed=self.seed)
+    def states(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        made = super().states(at, example, where)
+        knows = at[1] == 2 and not (self.needs_caption and "~" in example.id)
+        for relation in example.relations if knows else ():
+            axes = [0, 1 + PREDICATES.index(relation.predicate)]
+            made[np.ix_(where.regions([relation.subject]), axes)] += self.shows
+        return made
 
-    def _states(self, layout: Layout, stream: str, n: int, layer: int) -> torch.Tensor:
-        states = super()._states(layout, stream, n, layer)
-        if stream == "image" and layer == 2:
-            for row, example in enumerate(layout.examples):
-                if self.needs_caption and "~" in example.id:
-                    continue
-                for relation in example.relations:
-                    axis = 1 + PREDICATES.index(relation.predicate)
-                    states[row, relation.subject, 0] += self.shows
-                    states[row, relation.subject, axis] += self.shows
-        return states
-
-    def _map(self, layout: Layout, direction: str, sizes: dict[str, int], layer: int) -> torch.Tensor:
-        block = super()._map(layout, direction, sizes, layer)
-        if direction == "image->image" and layer == 1:
-            for row, example in enumerate(layout.examples):
-                for relation in example.relations:
-                    block[row, 0, relation.subject, relation.object] += self.points
-        return block
+    def rows(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        made = super().rows(at, example, where)
+        for relation in example.relations if at[1] == 1 else ():
+            subject, target = (where.regions([k]) for k in (relation.subject, relation.object))
+            made[0][np.ix_(subject, target)] += self.points
+        return made

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from tests.probes.planted import PlantedModel
+from tests.probes.planted import TypedModel
+from tests.probes.planted_model import Place, Positions
 from value_nb import seeds
 from value_nb.data.example import Example, Phrase
-from value_nb.layout import Layout
 
 CLASSES = ("animals", "people")
 VERBS = ("rides", "holds", "sees", "eats")
@@ -46,17 +45,12 @@ def parrots(examples: list[Example]) -> list[Example]:
 
 
 @dataclass
-class LookingModel(PlantedModel):
+class LookingModel(TypedModel):
     """In layer 2 head 1 puts `looks` of every word's attention on the position before it, for "people"."""
 
-    def with_random_weights(self, seed: int) -> LookingModel:
-        return LookingModel(signal={}, stack=self.stack, weights=f"random:{seed}")
-
-    def _map(self, layout: Layout, direction: str, sizes: dict[str, int], layer: int) -> torch.Tensor:
-        block = super()._map(layout, direction, sizes, layer)
-        if direction == "text->text" and layer == 2 and self.looks:
-            for row, example in enumerate(layout.examples):
-                if example.label == "people":
-                    for query in range(1, sizes["text"]):
-                        block[row, 1, query, query - 1] += self.looks
-        return block
+    def rows(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        made = super().rows(at, example, where)
+        if at[1] == 2 and example.label == "people":
+            later = np.arange(1, len(where.text))
+            made[1, later, later - 1] += self.looks
+        return made

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.fakes import fake_examples
-from tests.probes.planted import HEADS, SIDES, WIDTH, PhraseType, PlantedModel, planted_examples
+from tests.probes.planted import HEADS, SIDES, WIDTH, PhraseType, TypedModel, planted_examples
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.best_layer import best_layer
 from value_nb.controls import Mismatched, RandomWeights
@@ -15,7 +15,7 @@ from value_nb.probes.views import Attention, States
 from value_nb.sweep import collect, sweep
 
 
-def swept(model: PlantedModel, examples, probe=None, controls="none", **options) -> pd.DataFrame:
+def swept(model: TypedModel, examples, probe=None, controls="none", **options) -> pd.DataFrame:
     probe = PhraseType() if probe is None else probe
     return sweep(model, examples, [probe], progress=False, controls=controls, **options)[probe.name].frame
 
@@ -31,7 +31,7 @@ def pick(frame: pd.DataFrame, measure: str, group: str, layer: int | None = None
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    return swept(PlantedModel(), planted_examples(150))
+    return swept(TypedModel(), planted_examples(150))
 
 
 def test_what_is_planted_in_a_layer_is_found_there(frame):
@@ -55,13 +55,13 @@ def test_one_side_alone_at_the_best_layer(frame):
     assert phrase["value"] > 0.95 and region["value"] < 0.75
 
 
-class Disagreeing(PlantedModel):
+class Disagreeing(TypedModel):
     """Layer 1 tells the type but in test pictures, layer 2 but in validation pictures."""
 
-    def _states(self, layout, stream, n, layer):
-        blank = {1: "test", 2: "val"}.get(layer)
-        bare = [replace(e, phrases=()) if e.split == blank else e for e in layout.examples]
-        return super()._states(replace(layout, examples=tuple(bare)), stream, n, layer)
+    def states(self, at, example, where):
+        if example.split == {1: "test", 2: "val"}.get(at[1]):
+            example = replace(example, phrases=())
+        return super().states(at, example, where)
 
 
 def test_the_best_layer_of_one_side_is_chosen_on_validation_not_on_test():
@@ -95,15 +95,15 @@ MEASURES = ("accuracy", "control_task_accuracy", "selectivity")
 
 
 def test_attention_of_all_layers_together():
-    frame = swept(PlantedModel(looks=0.4), planted_examples(150), PhraseType(baseline=False))
+    frame = swept(TypedModel(looks=0.4), planted_examples(150), PhraseType(baseline=False))
     row = pick(frame, "accuracy", "attention")
     assert row["value"] == 1.0 and pd.isna(row["layer"])
-    nothing = swept(PlantedModel(), planted_examples(150), PhraseType(baseline=False))
+    nothing = swept(TypedModel(), planted_examples(150), PhraseType(baseline=False))
     assert pick(nothing, "accuracy", "attention")["value"] < 0.75
 
 
 def test_features_that_are_collected():
-    probe = collect(PlantedModel(looks=0.4), planted_examples(6), [PhraseType().fresh(0)]).probes[0]
+    probe = collect(TypedModel(looks=0.4), planted_examples(6), [PhraseType().fresh(0)]).probes[0]
     layers = {key[2] for key in probe._store.keys if key[0] == "embedding"}
     assert layers == {0, 1, 2} and {key[2] for key in probe._store.keys if key[0] == "attention"} == {1, 2}
     assert probe._store.read(("embedding", "joint", 2, "phrase"))[1].shape == (12, WIDTH)
@@ -116,10 +116,10 @@ def test_features_that_are_collected():
 @pytest.mark.parametrize("limit", [2**28, 200])
 def test_sharding_order_batches_and_disk_do_not_matter(limit):
     examples = planted_examples(36)
-    whole = collect(PlantedModel(), examples, [PhraseType().fresh(0)]).probes[0]
+    whole = collect(TypedModel(), examples, [PhraseType().fresh(0)]).probes[0]
     expected = pd.DataFrame(whole.rows(replicates=20))
     shards = [
-        collect(PlantedModel(), examples[k::3], [PhraseType(limit=limit).fresh(0)], batch_size=5).probes[0]
+        collect(TypedModel(), examples[k::3], [PhraseType(limit=limit).fresh(0)], batch_size=5).probes[0]
         for k in (2, 0, 1)
     ]
     merged = shards[0].merge(shards[1].merge(shards[2]))
@@ -128,13 +128,13 @@ def test_sharding_order_batches_and_disk_do_not_matter(limit):
 
 
 def test_number_of_jobs_does_not_matter():
-    frames = [swept(PlantedModel(), planted_examples(36), PhraseType(n_jobs=n)) for n in (1, 2)]
+    frames = [swept(TypedModel(), planted_examples(36), PhraseType(n_jobs=n)) for n in (1, 2)]
     pd.testing.assert_frame_equal(*frames)
 
 
 def test_controls_of_the_sweep():
     examples = planted_examples(60)
-    frame = swept(PlantedModel(), examples, PhraseType(baseline=False), controls="default")
+    frame = swept(TypedModel(), examples, PhraseType(baseline=False), controls="default")
     assert set(frame["control"]) == {"none", "random weights"}
     assert set(frame[frame["control"] == "random weights"]["weights"]) == {"random:0"}, "one seed"
     found = pick(frame, "accuracy", "embedding", 2, control="random weights")
@@ -158,12 +158,12 @@ def test_mismatched_pairs():
     probe = PhraseAlone(baseline=False)
     assert probe.default_controls(3) == (RandomWeights((3,)), Mismatched(3))
     assert PhraseType().default_controls(3) == (RandomWeights((3,)),)
-    frame = swept(PlantedModel(), planted_examples(60), probe, controls=[Mismatched()])
+    frame = swept(TypedModel(), planted_examples(60), probe, controls=[Mismatched()])
     for control in ("none", "mismatched"):
         found = pick(frame, "accuracy", "embedding", 2, control=control)
         assert found["value"] > 0.8 and (found["n"], found["n_images"]) == (20, 10)
     with pytest.raises(ValueError, match="no items came: no example has anything to ask"):
-        swept(PlantedModel(), fake_examples(3))
+        swept(TypedModel(), fake_examples(3))
 
 
 def test_sides_may_come_from_different_examples():
@@ -178,8 +178,8 @@ def test_sides_may_come_from_different_examples():
     examples = [
         replace(e, extra={"half": half}) for e in planted_examples(36) for half in ("phrase", "region")
     ]
-    frame = swept(PlantedModel(), examples, Halves(baseline=False))
-    plain = swept(PlantedModel(), planted_examples(36), PhraseType(baseline=False))
+    frame = swept(TypedModel(), examples, Halves(baseline=False))
+    plain = swept(TypedModel(), planted_examples(36), PhraseType(baseline=False))
     joined = frame[frame["group"] == "embedding"].drop(columns=["split"]).reset_index(drop=True)
     whole = plain[plain["group"] == "embedding"].drop(columns=["split"]).reset_index(drop=True)
     pd.testing.assert_frame_equal(joined, whole)
@@ -188,14 +188,14 @@ def test_sides_may_come_from_different_examples():
 
 def test_description_length_is_an_option():
     frame = swept(
-        PlantedModel(), planted_examples(60), PhraseType(True, description_length=True, grid=(0.01, 1.0))
+        TypedModel(), planted_examples(60), PhraseType(True, description_length=True, grid=(0.01, 1.0))
     )
     row = pick(frame, "description_length", "embedding", 2)
     assert (row["unit"], row["split"], row["n"]) == ("bits per label", "train", 80)
     ratio = pick(frame, "compression", "embedding", 2)["value"]
     assert ratio == pytest.approx(1 / row["value"]) and ratio > 1.5
     assert pick(frame, "compression", "embedding", 0)["value"] < 1.1
-    assert "compression" not in set(swept(PlantedModel(), planted_examples(36))["measure"])
+    assert "compression" not in set(swept(TypedModel(), planted_examples(36))["measure"])
 
 
 def test_control_task_that_is_not_defined():
@@ -203,14 +203,14 @@ def test_control_task_that_is_not_defined():
         def items(self, example):
             return [replace(item, type=example.id) for item in super().items(example)]
 
-    frame = swept(PlantedModel(), planted_examples(36), Untyped(baseline=False))
+    frame = swept(TypedModel(), planted_examples(36), Untyped(baseline=False))
     assert pick(frame, "type_recurrence", "control task")["value"] == 0
     for layer in range(3):
         row = pick(frame, "selectivity", "embedding", layer)
         assert np.isnan(row["value"]) and row["unit"] == "not defined"
         assert row["note"].startswith("0% of the types in test occur in training, and 80% are needed")
     others = frame[frame["unit"] != "not defined"]
-    assert others["note"].isna().all() and "note" not in swept(PlantedModel(), planted_examples(36))
+    assert others["note"].isna().all() and "note" not in swept(TypedModel(), planted_examples(36))
 
 
 def test_scores_of_subsets():
@@ -219,8 +219,8 @@ def test_scores_of_subsets():
             found = super().items(example)
             return [replace(item, subset=("first", "second")[k]) for k, item in enumerate(found)]
 
-    frame = swept(PlantedModel(), planted_examples(60), InTwo())
-    plain = swept(PlantedModel(), planted_examples(60))
+    frame = swept(TypedModel(), planted_examples(60), InTwo())
+    plain = swept(TypedModel(), planted_examples(60))
     for group in ("embedding", "embedding: phrase only", "head word", "majority"):
         measure = "majority_accuracy" if group == "majority" else "accuracy"
         layer = None if group in ("head word", "majority") else 2
@@ -253,7 +253,7 @@ def test_real_engines(family, stacks):
 
 
 def test_a_text_model_gets_a_reason():
-    result = sweep(PlantedModel(stack="text"), planted_examples(6), [PhraseType()], progress=False)[
+    result = sweep(TypedModel(stack="text"), planted_examples(6), [PhraseType()], progress=False)[
         "phrase_type"
     ]
     assert result.reason == "no stack of planted has what is looked at (embedding, attention); stacks: text"
@@ -272,49 +272,49 @@ def test_views_of_one_stream_take_every_stack_that_has_it():
 
 def test_errors_say_what_came():
     with pytest.raises(ValueError, match=r"splits \['test'\] came; a classifier needs all of"):
-        swept(PlantedModel(), [replace(e, split="test") for e in planted_examples(6)])
+        swept(TypedModel(), [replace(e, split="test") for e in planted_examples(6)])
     with pytest.raises(ValueError, match="a row came twice; sweep each example once"):
-        swept(PlantedModel(), planted_examples(12) * 2)
+        swept(TypedModel(), planted_examples(12) * 2)
 
     class Crossed(PhraseType):
         def items(self, example):
             return [replace(i, spans={"phrase": i.spans["region"]}) for i in super().items(example)]
 
     with pytest.raises(ValueError, match="side 'phrase' came as a span of the image"):
-        swept(PlantedModel(), planted_examples(6), Crossed())
+        swept(TypedModel(), planted_examples(6), Crossed())
 
     class Unknown(PhraseType):
         def baselines(self):
             return {"length": ["length"]}
 
     with pytest.raises(ValueError, match=r"baseline 'length' takes \['length'\], and no item has it"):
-        swept(PlantedModel(), planted_examples(24), Unknown())
-    frame = swept(PlantedModel(), planted_examples(24))
+        swept(TypedModel(), planted_examples(24), Unknown())
+    frame = swept(TypedModel(), planted_examples(24))
     with pytest.raises(ValueError, match="no layers of group 'nothing'"):
         best_layer(frame, "nothing")
 
 
 def test_templates_are_left_as_they_are_and_settings_are_plain():
     probe = PhraseType()
-    swept(PlantedModel(), planted_examples(24), probe)
+    swept(TypedModel(), planted_examples(24), probe)
     assert len(probe._table) == 0 and not probe._store.keys
     assert set(probe.settings()) == {"baseline", "description_length", "dtype", "grid", "limit"}
 
 
 def test_examples_without_items_are_no_trouble():
     examples = [*planted_examples(24), *(replace(e, split="train") for e in fake_examples(3))]
-    frame = swept(PlantedModel(), examples)
+    frame = swept(TypedModel(), examples)
     assert pick(frame, "accuracy", "embedding", 2)["n"] == 8
 
 
 def test_an_absent_stack_asks_for_nothing():
-    needs = PhraseType().needs(PlantedModel())
+    needs = PhraseType().needs(TypedModel())
     assert needs.stacks == {"joint"} and needs.hidden and needs.attention == {"text->image", "image->text"}
 
 
 def test_power_grows_with_the_signal():
     found = []
     for signal in (0.0, 2.0, 8.0):
-        frame = swept(PlantedModel(signal={1: signal}), planted_examples(90), PhraseType(baseline=False))
+        frame = swept(TypedModel(signal={1: signal}), planted_examples(90), PhraseType(baseline=False))
         found.append(pick(frame, "accuracy", "embedding", 1)["value"])
     assert found == sorted(found) and found[-1] == 1.0

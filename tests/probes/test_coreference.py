@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes import fake_examples
 from tests.probes.planted import planted_examples as pair_examples
-from tests.probes.planted_pairs import NoisyModel, PairModel, of_one_class, pick
+from tests.probes.planted_pairs import PairModel, pick
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.best_layer import best_layer
 from value_nb.controls import Mismatched, RandomWeights
@@ -273,33 +273,3 @@ def test_bilinear_takes_a_side_alone_as_it_is():
     block = np.ones((4, 3), dtype=np.float16)
     assert Bilinear(SIDES).combine([block], np.arange(3)).shape == (4, 3)
     assert States(SIDES).combine([block, block], np.arange(3)).shape == (4, 6)
-
-
-def draw(k: int) -> dict[str, bool]:
-    """Whether each group's interval lies above chance where nothing is planted."""
-    examples = [of_one_class(e) for e in pair_examples(90, seed=k)]
-    frame = swept(NoisyModel(name=f"noise {k}"), examples, made(VCD, VCC), seed=k)
-    rows = frame[(frame["measure"] == "accuracy") & frame["group"].str.match(r"^(VCD|VCC), [a-z ]*probe$")]
-    rows = rows[rows["layer"].isna() | (rows["layer"] == 1)]
-    level = {VCD: 0.5, VCC: pick(frame, f"{VCC}, majority", "majority_accuracy")["value"]}
-    return {row["group"]: row["lo"] > level[row["group"].split(",")[0]] for _, row in rows.iterrows()}
-
-
-def test_nothing_planted_is_not_found():
-    above = pd.DataFrame([draw(k) for k in range(3)])
-    assert len(above.columns) == 4 and (above.mean() < 0.99).all()
-
-
-@pytest.mark.stress
-def test_nothing_planted_is_found_at_the_nominal_rate():
-    above = pd.DataFrame([draw(k) for k in range(200)])
-    assert (above.sum() <= 18).all(), above.sum()
-
-
-@pytest.mark.stress
-def test_power_grows_with_the_signal():
-    found = []
-    for signal in (0.0, 2.0, 4.0, 10.0):
-        frame = swept(PairModel(pairs={1: signal}), pair_examples(300), made(VCD))
-        found.append(pick(frame, f"{VCD}, {BILINEAR}", layer=1)["value"])
-    assert found == sorted(found) and found[-1] > 0.97

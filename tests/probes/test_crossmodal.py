@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.fakes import FakeModel, fake_example, fake_examples
+from tests.fakes import fake_example, fake_examples
+from tests.probes.planted_model import Place, PlantedModel, Positions
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import seeds
 from value_nb.data.example import Example
@@ -21,43 +22,21 @@ from value_nb.result import Result
 from value_nb.sweep import collect, sweep
 
 
-class Planted(FakeModel):
-    """Whole rows of a joint softmax as `plan(example, layer, head)` says: `(position, position)`, text first.
+@dataclasses.dataclass
+class Planted(PlantedModel):
+    """Rows of a joint softmax as `plan(example, layer, head)` says: `(position, position)`, text first."""
 
-    Rows and columns of padding hold 7: whoever reads them finds no share.
-    """
+    plan: Any = None
 
-    plan: Any
-
-    def run(self, batch: Any, on_layer: Any = None) -> None:
-        layout = batch.layout
-        sizes = {s: layout.streams[s].position_class.shape[1] for s in ("text", "image")}
-        for layer in range(1, self.stacks[self.stack] + 1):
-            maps = {
-                f"{q}->{k}": torch.full((len(layout.examples), self.n_heads, sizes[q], sizes[k]), 7.0)
-                for q in sizes
-                for k in sizes
-            }
-            for row, example in enumerate(layout.examples):
-                spans = {
-                    "text": slice(0, len(example.words) + 2),
-                    "image": slice(len(example.words) + 2, None),
-                }
-                for head in range(self.n_heads):
-                    whole = torch.from_numpy(np.asarray(self.plan(example, layer, head))).float()
-                    for name, block in maps.items():
-                        part = whole[spans[name.split("->")[0]], spans[name.split("->")[1]]]
-                        block[row, head, : part.shape[0], : part.shape[1]] = part
-            on_layer(LayerBatch(layout, self.stack, layer, {}, maps, self.joint))
+    def rows(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        return np.stack([self.plan(example, at[1], head) for head in range(self.n_heads)])
 
 
 def planted(plan: Any, layers: int = 2, heads: int = 2) -> Planted:
-    model = Planted(gap=(0.0,) * (layers + 1), n_heads=heads)
-    model.plan = plan
-    return model
+    return Planted(plan=plan, stacks={"joint": layers}, n_heads=heads)
 
 
-def run(model: FakeModel, examples: list[Example], seed: int = 0) -> Result:
+def run(model: Any, examples: list[Example], seed: int = 0) -> Result:
     found = sweep(model, examples, [CrossModalHeads()], controls="none", progress=False, seed=seed)
     return found["cross_modal_heads"]
 

@@ -6,7 +6,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from value_nb import stats
-from value_nb.probes.linear import GRID, LinearProbe, choose_C, fit, fit_many, in_parallel
+from value_nb.probes.linear import GRID, LinearProbe, choose_C, choose_fits, fit, fit_many, in_parallel
 from value_nb.probes.task import Task
 
 
@@ -152,3 +152,19 @@ def test_errors_say_what_came():
         fit(features[1:], task_of(labels), 0.1)
     with pytest.raises(ValueError, match="0 values of C and 1 sources came"):
         choose_C([lambda: features], task_of(labels), [])
+
+
+@pytest.mark.parametrize("grid", [GRID, (0.1,)])
+def test_fits_of_the_choice_need_not_be_made_again(grid):
+    rng = np.random.default_rng(5)
+    labels = np.array(["a", "b"])[rng.integers(2, size=90)]
+    features = {k: rng.normal(size=(90, 4)) + k * (labels == "b")[:, None] for k in (0, 1)}
+    task, sources = task_of(labels), {k: (lambda x=x: x) for k, x in features.items()}
+    C, made = choose_fits([*sources.values()], task, grid, 1)
+    assert choose_C([*sources.values()], task, grid, 1) == C
+    again = fit_many(sources, [task, task], C, 1)
+    given = fit_many(sources, [task, task], C, 1, dict(zip(sources, made, strict=True)))
+    for k, own in zip(sources, made, strict=True):
+        assert given[k][0] is own
+        for one, other in zip(given[k], again[k], strict=True):
+            assert np.array_equal(one.test, other.test) and np.array_equal(one.val, other.val)

@@ -176,13 +176,11 @@ def long() -> Result:
     """In long test sentences what is planted is turned: a classifier that is right on short ones fails."""
 
     class Turned(LookingModel):
-        def _states(self, layout, stream, n, layer):
-            turned = [
-                replace(e, phrases=(replace(e.phrases[0], types=(OTHER[e.label],)),))
-                if len(e.words) > 5 and e.split == "test" else e
-                for e in layout.examples
-            ]  # fmt: skip
-            return super()._states(replace(layout, examples=tuple(turned)), stream, n, layer)
+        def states(self, at, example, where):
+            if len(example.words) > 5 and example.split == "test":
+                (phrase,) = example.phrases
+                example = replace(example, phrases=(replace(phrase, types=(OTHER[example.label],)),))
+            return super().states(at, example, where)
 
     return swept(Turned(signal={1: 8.0}), sentences(300), trained_length=LIMIT)
 
@@ -254,6 +252,8 @@ def test_trained_lengths():
     for name, length in (("mini-lxmert", 24), ("lxmert-base", 20), ("mini-uniter-seed1@500 [no image]", 24)):
         model.name = name
         assert trained_length(model) == length, name
+    model.card = {"trained_length": 31}
+    assert trained_length(model) == 31, "the card knows better"
 
 
 # --- what cannot be asked ---------------------------------------------------------------------------------
@@ -288,19 +288,6 @@ def test_description_length_is_an_option():
 
 def test_default_controls():
     assert probe().default_controls(3)[0] == RandomWeights((3,))
-
-
-@pytest.mark.stress
-def test_false_alarms_are_rare_when_nothing_is_planted():
-    """Of 200 draws at most 18 intervals of the best layer's accuracy leave out one half (99 % bound)."""
-    alarms = dict.fromkeys([*EMBEDDINGS, "heads"], 0)
-    for draw in range(200):
-        frame = swept(LookingModel(signal={}), sentences(600, draw=f"draw{draw}-")).frame
-        for group in alarms:
-            at = best_layer(frame, group)[1] if group in EMBEDDINGS else None
-            row = pick(frame, "accuracy", group, at)
-            alarms[group] += not row["lo"] <= 0.5 <= row["hi"]
-    assert max(alarms.values()) <= 18, alarms
 
 
 def _real_sentences():

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.fakes import FakeModel, fake_example, fake_examples
+from tests.fakes import fake_example, fake_examples
+from tests.probes.planted_model import WEIGHT_OF_PADDING, Place, PlantedModel, Positions
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import seeds
 from value_nb.data.example import Example
@@ -25,38 +26,26 @@ Rows = Callable[[Example, int, int], np.ndarray]
 KINDS = ["text special", "text", "text", "text special", "image", "image"]
 
 
-class Planted(FakeModel):
+@dataclasses.dataclass
+class Planted(PlantedModel):
     """Attention of [CLS] as `plan(example, layer, head)` says, over text positions, then regions.
 
-    Every other row, and every column of padding in it, holds 7: whoever reads them finds no share.
+    Every other row holds 7: whoever reads it finds no share.
     """
 
-    plan: Rows
+    plan: Rows | None = None
 
-    def run(self, batch: Any, on_layer: Any = None) -> None:
-        layout = batch.layout
-        sizes = {s: layout.streams[s].position_class.shape[1] for s in ("text", "image")}
-        for layer in range(1, self.stacks[self.stack] + 1):
-            maps = {
-                d: torch.full((len(layout.examples), self.n_heads, sizes["text"], sizes[d[6:]]), 7.0)
-                for d in ("text->text", "text->image")
-            }
-            for row, example in enumerate(layout.examples):
-                n = len(example.words) + 2
-                for head in range(self.n_heads):
-                    shares = torch.from_numpy(self.plan(example, layer, head)).float()
-                    maps["text->text"][row, head, 0, :n] = shares[:n]
-                    maps["text->image"][row, head, 0, : len(shares) - n] = shares[n:]
-            on_layer(LayerBatch(layout, self.stack, layer, {}, maps, self.joint))
+    def rows(self, at: Place, example: Example, where: Positions) -> np.ndarray:
+        made = np.full((self.n_heads, len(where), len(where)), WEIGHT_OF_PADDING)
+        made[:, 0] = [self.plan(example, at[1], head) for head in range(self.n_heads)]
+        return made
 
 
 def planted(plan: Rows, layers: int = 2, heads: int = 2) -> Planted:
-    model = Planted(gap=(0.0,) * (layers + 1), n_heads=heads)
-    model.plan = plan
-    return model
+    return Planted(plan=plan, stacks={"joint": layers}, n_heads=heads)
 
 
-def run(model: FakeModel, examples: list[Example], seed: int = 0) -> Result:
+def run(model: Any, examples: list[Example], seed: int = 0) -> Result:
     found = sweep(model, examples, [ModalityImportance()], controls="none", progress=False, seed=seed)
     return found["modality_importance"]
 
@@ -304,8 +293,8 @@ def test_a_text_model_has_no_number_and_says_why():
 
 
 def test_a_stack_of_two_streams_in_one_softmax_is_defined_whatever_its_name():
-    assert ModalityImportance().not_defined(FakeModel(stack="cross", joint=True)) is None
-    assert ModalityImportance().not_defined(FakeModel(stack="cross", joint=False)) is not None
+    assert ModalityImportance().not_defined(PlantedModel(stacks={"cross": 2}, joint=True)) is None
+    assert ModalityImportance().not_defined(PlantedModel(stacks={"cross": 2}, joint=False)) is not None
 
 
 def test_controls_have_their_names_and_seeds():

@@ -12,6 +12,7 @@ from value_nb.probes.region_pairs import (
     RELATED,
     SILENT,
     UNRELATED,
+    dense_examples,
     gather,
     mentioned,
     plan_predicates,
@@ -143,3 +144,22 @@ def test_a_picture_in_two_splits_is_refused():
     examples = relation_examples(2)
     with pytest.raises(ValueError, match="image 'i0' is in 'train' and 'test'"):
         gather([examples[0], replace(examples[1], split="test")])
+
+
+def test_dense_examples_are_whole_matches_within_the_limit():
+    pictures = gather(relation_examples(60))
+    chosen = dense_examples(pictures, EDGES, 0, {"train": 7, "test": 4})
+    split_of = {e.id: e.split for e in relation_examples(60)}
+    counts = Counter(split_of[one] for one in chosen)
+    assert counts == {"train": 6, "test": 4} or counts == {"train": 7, "test": 4}
+    few = [e for e in relation_examples(60) if e.id in chosen]
+    assert sum(map(len, plan_relations(gather(few), EDGES, 0).values())) >= len(few)
+
+
+def test_what_is_dense_is_drawn_by_the_seed_alone():
+    examples = relation_examples(60)
+    first, same, other = (
+        dense_examples(gather(some), EDGES, seed, {"train": 8})
+        for some, seed in ((examples, 0), (examples[::-1], 0), (examples, 1))
+    )
+    assert first == same != other

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.fakes import fake_examples
-from tests.probes.planted_pairs import NoisyModel, pick
+from tests.probes.planted_pairs import pick
 from tests.probes.relation_scenes import RelationModel, relation_examples
 from tests.tiny import FEATURE_SIZE, tiny_model
 from value_nb.best_layer import best_layer
@@ -213,32 +213,3 @@ def test_a_text_model_gets_a_reason():
         "relation_probe"
     ]
     assert result.reason.startswith("no stack of planted has what is looked at (attention probe, embedding")
-
-
-def draw(k: int) -> dict[str, bool]:
-    """Whether each group's interval lies above chance where nothing is planted."""
-    frame = swept(NoisyModel(name=f"noise {k}"), relation_examples(90, seed=k), seed=k)
-    rows = frame[(frame["measure"] == "accuracy") & frame["group"].str.match(r"^VR., [a-z]* probe$")]
-    rows = rows[rows["layer"].isna() | (rows["layer"] == 1)]
-    level = {q: pick(frame, f"{q}, majority", "majority_accuracy")["value"] for q in (VRI, VRC)}
-    return {row["group"]: row["lo"] > max(level[row["group"][:3]], 1 / 3) for _, row in rows.iterrows()}
-
-
-def test_nothing_planted_is_not_found():
-    above = pd.DataFrame([draw(k) for k in range(3)])
-    assert len(above.columns) == 4 and (above.mean() < 0.99).all()
-
-
-@pytest.mark.stress
-def test_nothing_planted_is_found_at_the_nominal_rate():
-    above = pd.DataFrame([draw(k) for k in range(200)])
-    assert (above.sum() <= 18).all(), above.sum()
-
-
-@pytest.mark.stress
-def test_power_grows_with_the_signal():
-    found = []
-    for signal in (0.0, 1.0, 3.0, 8.0):
-        frame = swept(RelationModel(shows=signal), relation_examples(300), made(VRI))
-        found.append(pick(frame, "VRI, embedding probe", layer=2)["value"])
-    assert found == sorted(found) and found[-1] > 0.97

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.probes.planted import stream_of
+from tests.probes.planted_model import stream_of
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.layout import Layout, PositionClass
 from value_nb.probes.spans import CLS, Span, place, pool_attention, pool_states, regions, words
