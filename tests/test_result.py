@@ -75,6 +75,15 @@ def test_a_result_does_not_change(result):
         result.frame = frame
 
 
+def test_an_interval_that_could_not_be_formed_is_nan_and_not_absent(tmp_path):
+    frame = pd.DataFrame({"measure": ["m"], "value": [0.5], "lo": [np.nan], "hi": [np.nan], "n": [1]})
+    found = Result("p", frame, {"model": "m"})
+    again = load_result(found.save(tmp_path / "r"))
+    for result in (found, again):
+        assert list(result.frame.columns) == ["measure", "value", "lo", "hi", "n"]
+        assert result.frame[["lo", "hi"]].isna().all(axis=None)
+
+
 def test_columns_are_in_order_and_those_that_apply_nowhere_are_absent(result):
     columns = list(result.frame.columns)
     assert columns[:6] == ["model", "weights", "control", "data", "split", "stack"]

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 COLUMNS = {
     "model": "str", "weights": "str", "control": "str", "data": "str", "split": "str", "stack": "str",
     "layer": "Int64", "head": "Int64", "direction": "str", "measure": "str", "group": "str",
-    "specials": "str", "value": "float64", "lo": "float64", "hi": "float64", "n": "Int64",
-    "n_images": "Int64", "unit": "str", "note": "str", "seed": "Int64",
+    "specials": "str", "size": "Int64", "draw": "Int64", "value": "float64", "lo": "float64",
+    "hi": "float64", "n": "Int64", "n_images": "Int64", "unit": "str", "note": "str", "seed": "Int64",
 }  # fmt: skip
 """Columns of a result's frame, in order, and their types; a column that applies to no row is absent."""
+
+ALWAYS = ("value", "lo", "hi")
+"""Columns that stay in a frame even where no row has a number in them."""
 
 FORMAT, VERSION = "value_nb-result", 1
 TABLE, NOTE = "result.csv", "result.json"
@@ -242,6 +245,8 @@ def load_result(folder: str | Path) -> Result:
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns in the order and of the types of `COLUMNS`, those that apply nowhere left out; a new frame.
 
+    Columns of `ALWAYS` stay as they came: one image alone gives no interval, which is then nan everywhere.
+
     Raises
     ------
     ValueError
@@ -251,7 +256,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     if unknown:
         raise ValueError(f"unknown columns {unknown}; a result's frame has: {', '.join(COLUMNS)}")
     kept = [
-        column for column in COLUMNS if column in frame and (column == "value" or frame[column].notna().any())
+        column for column in COLUMNS if column in frame and (column in ALWAYS or frame[column].notna().any())
     ]
     return frame[kept].astype({column: COLUMNS[column] for column in kept}).reset_index(drop=True)
 

@@ -272,7 +272,9 @@ def percentile_interval(
     n_images = np.broadcast_to(n_images, np.shape(value))
     enough = (n_images >= 2) & np.isfinite(draws).any(axis=0)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    lo, hi = np.nanquantile(np.where(enough, draws, 0.0), tails, axis=0)
+    counted = np.where(enough, draws, 0.0)
+    quantile = np.nanquantile if np.isnan(counted).any() else np.quantile  # equal, and many times faster
+    lo, hi = quantile(counted, tails, axis=0)
     return Interval(
         np.asarray(value), np.where(enough, lo, np.nan), np.where(enough, hi, np.nan), np.asarray(n_images)
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from value_nb.controls import AsIs, Condition, Control, NotPossible, Opened
 from value_nb.probes.base import Needs, Probe
-from value_nb.stats import LEVEL, REPLICATES
+from value_nb.provenance import record, training_seed
+from value_nb.stats import REPLICATES
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from value_nb.result import Result, Results
 
 WINDOW = 8  # batches that are read ahead and sorted by length, so that little is spent on padding
-INTERVAL = "intervals over images by Poisson bootstrap"
 Choice = Literal["default", "none"] | Sequence[Control]
 
 
@@ -271,7 +271,7 @@ class _Book:
             "control": opened.label,
             "data": collected.data,
             "split": collected.split,
-            "seed": _training_seed(opened.model),
+            "seed": training_seed(opened.model),
         }
         self.rows += [shared | row for row in probe.rows(replicates=REPLICATES)]
 
@@ -286,36 +286,17 @@ class _Book:
 
     def _meta(self) -> dict[str, Any]:
         seen = self.seen
-        return {
-            "model": self.model.name,
-            "family": self.model.family,
-            "weights": self.model.weights,
-            "changes": list(getattr(self.model, "changes", ())),
-            "gate_met": self.model.gate_met,
+        known = {
             "data": seen.data if seen else None,
             "split": seen.split if seen else None,
             "n": seen.n if seen else 0,
             "n_images": seen.n_images if seen else 0,
-            "seed": self.seed,
-            "interval": f"{LEVEL:.0%} {INTERVAL}, {REPLICATES} replicates, seed {self.seed}",
+        }
+        return record(self.model, known, self.seed) | {
             "title": self.template.title,
             "question": self.template.question,
             "settings": self.template.settings(),
             "n_counts": {"": "pairs", **self.template.counts},
-            "layers": dict(self.model.stacks),
             "control_notes": self.notes,
             "controls_left_out": sorted(set(self.skipped)),
-            "value_nb": _version(),
         }
-
-
-def _training_seed(model: VLModel) -> int | None:
-    """The seed that the weights come from: of a random model, or of pre-training where the card knows it."""
-    kind, _, number = model.weights.partition(":")
-    return int(number) if kind == "random" and number else model.card.get("seed")
-
-
-def _version() -> str:
-    import value_nb
-
-    return value_nb.__version__
