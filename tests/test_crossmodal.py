@@ -13,7 +13,8 @@ import pytest
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import crossmodal
 from value_nb.aloud import read_aloud
-from value_nb.plots import plot_cross_modal, plot_cross_modal_maps, plotter
+from value_nb.crossmodal_plots import at_band, draw_distribution
+from value_nb.plots import plot_cross_modal, plot_cross_modal_maps, plot_subset_rule, plotter
 from value_nb.probes.crossmodal import CrossModalHeads
 from value_nb.result import Result
 from value_nb.sweep import sweep
@@ -68,9 +69,20 @@ def written(own: list[float], random: list[list[float]]) -> Result:
         ([0.5, 0.5, 0.5, 0.0], 3, False),
     ],
 )
-def test_the_rule_needs_one_head_and_at_most_half_of_them(own, above, holds):
+def test_of_few_heads_the_rule_needs_one_and_at_most_half_of_them(own, above, holds):
     found = crossmodal.verdict(written(own, [[0.1, 0.2, 0.1, 0.0]] * 5))
-    assert (found.above, found.heads, found.holds) == (above, 4, holds)
+    assert (found.above, found.heads, found.least, found.holds) == (above, 4, 1, holds)
+
+
+@pytest.mark.parametrize(("heads", "least"), [(9, 2), (36, 3), (144, 5)])
+def test_of_many_heads_it_needs_more_than_chance_gives(heads, least):
+    """Untrained models, heads drawn independently: fewer than 5 of 100 pass; many have a single head."""
+    rng = np.random.default_rng(heads)
+    own, random = rng.normal(size=(2000, heads)), rng.normal(size=(2000, 5 * heads))
+    above = (own > np.percentile(random, crossmodal.PERCENTILE, axis=1)[:, None]).sum(axis=1)
+    passed = [crossmodal.Verdict(int(n), heads, 0.0).holds for n in above]
+    assert crossmodal.Verdict(0, heads, 0.0).least == least
+    assert np.mean(passed) < 0.05 < 0.15 < np.mean(above >= 1)
 
 
 def test_the_threshold_is_the_99th_percentile_of_all_random_heads():
@@ -82,6 +94,32 @@ def test_the_threshold_is_the_99th_percentile_of_all_random_heads():
 def test_too_few_random_models_are_refused():
     with pytest.raises(ValueError, match="3 random-weight models are in the result and the rule needs 5"):
         crossmodal.verdict(written([0.0], [[0.0]] * 3))
+
+
+def test_the_overview_is_made_of_the_heads(result):
+    table = crossmodal.overview(result, "text->image")
+    assert list(table) == [
+        "tiny-uniter", "random weights, lowest", "random weights, highest", "mismatched pictures",
+    ]  # fmt: skip
+    for specials in ("paper", "excluded"):
+        beyond = crossmodal.head_map(result, "mass_minus_expected", "text->image", specials).to_numpy()
+        share = crossmodal.head_map(result, "share_of_pairs", "text->image", specials).to_numpy()
+        own = table["tiny-uniter"][specials]
+        assert own["mean beyond positions"] == pytest.approx(beyond.mean())
+        assert own["largest beyond positions"] == pytest.approx(beyond.max())
+        assert own["share of heads above 0.5"] == pytest.approx((share > 0.5).mean())
+    random = crossmodal.heads(result, "mass", "text->image", "excluded").groupby(["control", "weights"])
+    means = random["value"].mean()["random weights"]
+    row = table.loc["excluded", "mean attention"]
+    assert (row["random weights, lowest"], row["random weights, highest"]) == (means.min(), means.max())
+
+
+def test_the_overview_has_no_columns_for_controls_that_were_not_run(undefined):
+    found = sweep(
+        tiny_model("uniter"), tiny_examples(2), [CrossModalHeads()], controls="none", progress=False
+    )
+    assert list(crossmodal.overview(found["cross_modal_heads"])) == ["tiny-uniter"]
+    assert crossmodal.overview(undefined)["not defined"].tolist() == [undefined.reason]
 
 
 def test_unknown_names_are_refused(result, undefined):
@@ -128,6 +166,13 @@ def test_sentences_without_random_models_give_no_verdict():
     assert "percentile" not in said and "random" not in said
 
 
+def test_one_picture_alone_is_said_without_an_interval():
+    found = sweep(tiny_model("uniter"), tiny_examples(1), [CrossModalHeads()], progress=False)
+    said = read_aloud(found["cross_modal_heads"])
+    assert said.count("(no interval)") == 4 and "nan" not in said
+    assert plot_subset_rule(found["cross_modal_heads"]).shape == (2,)
+
+
 def test_without_a_number_everything_says_why(undefined):
     assert read_aloud(undefined) == f"There is no number for tiny-lxmert: {undefined.reason}."
     empty = Result("cross_modal_heads", pd.DataFrame({"value": []}), META)
@@ -162,6 +207,46 @@ def test_heads_and_controls_by_layer_are_the_result(result):
     assert np.allclose(lines["heads of tiny-uniter"].get_ydata(), own)
     level = crossmodal.verdict(result).threshold
     assert np.allclose(lines["their 99th percentile"].get_ydata(), level)
+
+
+def test_the_rule_is_drawn_head_by_head_and_what_lies_above_is_filled():
+    result = written([0.5, -0.1, 0.2], [[0.0, 0.1, 0.2]] * 5)
+    ax = plt.figure().add_subplot()
+    draw_distribution(ax, result, "mass_minus_expected", "image->text", "excluded")
+    own, random = (points for points in ax.collections if hasattr(points, "get_sizes"))
+    assert own.get_offsets()[:, 0].tolist() == [0.5, -0.1, 0.2]
+    assert [tuple(face) == (1.0, 1.0, 1.0, 1.0) for face in own.get_facecolor()] == [False, True, True]
+    assert len(random.get_offsets()) == 15
+    level = next(line for line in ax.get_lines() if line.get_linestyle() == ":")
+    assert level.get_xdata()[0] == crossmodal.verdict(result).threshold
+    assert [text.get_text() for text in ax.texts] == [
+        "3 heads of m", "15 heads of 5 models with random weights",
+    ]  # fmt: skip
+
+
+def test_bands_of_heads_do_not_overlap():
+    ends = [at_band(band, layer, 6) for band in (0, 1) for layer in (1, 6)]
+    assert ends == sorted(ends) and ends[2] - ends[1] > 0.3
+    assert at_band(1, 1, 1) < 1.5
+
+
+def test_the_rule_is_drawn_for_both_directions(result, undefined):
+    axes = plot_subset_rule(result)
+    for ax, direction in zip(axes, ("image->text", "text->image"), strict=True):
+        found = crossmodal.verdict(result, direction)
+        assert f"{found.above} of 9 heads above the dotted line" in ax.get_title("left")
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    (ax,) = plot_subset_rule(undefined)
+    assert "softmax of its own" in ax.texts[0].get_text().replace("\n", " ")
+
+
+def test_without_random_models_there_is_no_line_and_no_rule():
+    found = sweep(
+        tiny_model("uniter"), tiny_examples(2), [CrossModalHeads()], controls="none", progress=False
+    )
+    ax = plot_subset_rule(found["cross_modal_heads"])[0]
+    assert "no rule" in ax.get_title("left")
+    assert not [line for line in ax.get_lines() if line.get_linestyle() == ":"]
 
 
 def test_a_missed_gate_and_a_missing_number_are_drawn(result, undefined):

@@ -14,6 +14,7 @@ from value_nb.sums import ImageSums
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
     from value_nb.layout import LayerBatch
@@ -159,7 +160,7 @@ def measures(
     return np.where(there[:, None, None, None], values, np.nan), np.where(there[:, None], expected, np.nan)
 
 
-def head_table(image_rows: Sequence[Sequence[float]], n_text: int) -> pd.DataFrame:
+def head_table(image_rows: ArrayLike, n_text: int) -> pd.DataFrame:
     """The image->text measures of one head without specials: for toy cases, and for checking by hand.
 
     Parameters
@@ -182,7 +183,7 @@ def head_table(image_rows: Sequence[Sequence[float]], n_text: int) -> pd.DataFra
     import pandas as pd
     import torch
 
-    rows = np.asarray(image_rows, dtype=np.float64)
+    rows = np.array(image_rows, dtype=np.float64)
     if rows.ndim != 2 or not 0 < n_text < rows.shape[1] or len(rows) != rows.shape[1] - n_text:
         raise ValueError(
             f"weights of shape {rows.shape} and n_text={n_text}; expected a row for each region, and columns "

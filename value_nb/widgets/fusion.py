@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from ipywidgets import Dropdown, IntSlider
 
 from value_nb.plots import MEASURES, plot_fusion
 from value_nb.reasons import draw_reason, reason_table
-from value_nb.result import Result
+from value_nb.widgets.by_model import Given, by_model
 from value_nb.widgets.clusters import Clusters, draw_clusters, pair_clusters
 from value_nb.widgets.panel import Panel
 from value_nb.widgets.state import State
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from value_nb.data.example import Example
     from value_nb.models.base import VLModel
+    from value_nb.result import Result
     from value_nb.trace import Trace
 
 CURVES, CLOUD = (0.095, 0.34, 0.41, 0.5), (0.56, 0.2, 0.43, 0.64)
@@ -73,11 +74,11 @@ class FusionPanel(Panel):
 
     def __init__(
         self,
-        results: Result | Mapping[str, Result] | Sequence[Result],
+        results: Given,
         models: VLModel | Sequence[VLModel],
         data: Sequence[Example],
     ) -> None:
-        self._results = _by_model(results)
+        self._results = by_model(results, PROBE, "FusionDegree()")
         given = list(models) if isinstance(models, Sequence) else [models]
         self._models = {model.name: model for model in given}
         if lacking := [name for name in self._results if name not in self._models]:
@@ -202,16 +203,3 @@ def _mixed(clusters: Clusters) -> str:
         text, image = int((side & ~clusters.is_image).sum()), int((side & clusters.is_image).sum())
         parts.append(f"group {name} holds {text} text and {image} image positions")
     return " and ".join(parts)
-
-
-def _by_model(results: Result | Mapping[str, Result] | Sequence[Result]) -> dict[str, Result]:
-    """Fusion results by the name of their model."""
-    if isinstance(results, Mapping):
-        results = [results[PROBE]] if PROBE in results else list(results.values())
-    listed = [results] if isinstance(results, Result) else list(results)
-    if not listed:
-        raise ValueError("no result came; pass what sweep returned for [FusionDegree()]")
-    for result in listed:
-        if result.probe != PROBE:
-            raise ValueError(f"a result of {result.probe!r} came; expected one of {PROBE!r}")
-    return {str(result.meta["model"]): result for result in listed}

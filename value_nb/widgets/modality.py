@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,11 @@ from ipywidgets import Dropdown, IntSlider, SelectionSlider
 from value_nb import importance, style
 from value_nb.curves import title
 from value_nb.modality_plots import NAMES, draw_heads, draw_layers, heading, scale_bar, top
-from value_nb.reasons import draw_reason
+from value_nb.reasons import reason_table
 from value_nb.result import Result
-from value_nb.widgets.panel import Panel
-from value_nb.widgets.picture import rectangle
-from value_nb.widgets.state import State, pairs
+from value_nb.widgets.by_model import Given
+from value_nb.widgets.head_panel import MAP, NUMBERED, SCALE, HeadPanel, cell_frame, frame_cells
+from value_nb.widgets.state import State, offer
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -33,12 +32,10 @@ MEASURES = (
 """What the control says, and the measure behind it."""
 
 UNITS = {"cls_mass": "share of [CLS]'s attention", "cls_mass_per_position": "times an even spread"}
-NUMBERED = 8  # up to so many layers the cells carry their numbers
-MAP, SCALE, CURVES = (0.055, 0.13, 0.37, 0.68), (0.433, 0.13, 0.012, 0.68), (0.59, 0.36, 0.395, 0.45)
-REASON = (0.06, 0.1, 0.88, 0.7)
+CURVES = (0.59, 0.36, 0.395, 0.45)
 
 
-class ModalityPanel(Panel):
+class ModalityPanel(HeadPanel):
     """The map of heads with one cell chosen, and beside it the chosen head and the mean over heads by layer.
 
     Left: one cell for each head and layer, what its [CLS] gives to the modality; an orange frame marks
@@ -72,49 +69,37 @@ class ModalityPanel(Panel):
         For a result of another probe, no result, or a value that is not among the choices.
     """
 
-    model = State("Name of the model shown.")
     measure = State("Which measure the map shows.")
     specials = State("'paper': [CLS] and [SEP] counted as text; 'excluded': a group of their own.")
     modality = State("'text', 'image', or 'special'.")
     layer = State("1-based layer.")
     head = State("0-based head, or 'mean' over heads.")
 
-    def __init__(self, results: Result | Mapping[str, Result] | Sequence[Result]) -> None:
-        self._results = _by_model(results)
+    probe, swept, empty = importance.PROBE, "ModalityImportance()", importance.NO_PAIRS
+
+    def __init__(self, results: Given) -> None:
         self._parts: dict[tuple[str, str, str], Result] = {}
         self._views: dict[tuple[str, ...], tuple[pd.DataFrame, float]] = {}
-        self._drawn: tuple[Any, ...] | None = None
-        names = list(self._results)
-        self.controls = {
-            "model": Dropdown(options=names, description="model"),
+        controls = {
             "measure": Dropdown(options=list(MEASURES), description="measure"),
             "specials": Dropdown(options=["paper", "excluded"], description="specials"),
             "modality": Dropdown(options=["text", "image"], description="modality"),
             "layer": IntSlider(min=1, max=1, description="layer"),
             "head": SelectionSlider(options=[MEAN], description="head"),
         }
-        self._fit()
-        chosen = ("model", "measure") if len(names) > 1 else ("measure",)
-        super().__init__(
-            self.controls, ((*chosen, "specials", "modality"), ("layer", "head")), width=8.4, height=4.3
-        )
-
-    @property
-    def result(self) -> Result:
-        """The result that is shown."""
-        return self._results[self.model]
+        super().__init__(results, controls, (("measure", "specials", "modality"), ("layer", "head")))
 
     @property
     def table(self) -> pd.DataFrame:
         """The rows behind the map and the curves; one cell with the reason where there is no number."""
-        if why := importance.nothing(self.result):
-            return pd.DataFrame({"not defined": [why]})
+        if self.reason:
+            return reason_table(self.result, self.reason)
         return self._view[0]
 
     @property
     def chosen(self) -> pd.Series | None:
         """The row of the chosen cell: value, lo, hi, n, ...; None where there is no number."""
-        if importance.nothing(self.result):
+        if self.reason:
             return None
         return self._row()
 
@@ -146,49 +131,26 @@ class ModalityPanel(Panel):
         if name in ("model", "measure", "specials"):
             self._fit()
 
-    def _fit(self) -> None:
+    @property
+    def _state(self) -> tuple[str, str, str]:
+        return str(self.measure), str(self.specials), str(self.modality)
+
+    def _fit_choices(self) -> None:
         """Offer what this result has; what is chosen stays where it can."""
-        there = not importance.nothing(self.result)
-        for name in ("measure", "specials", "modality", "layer", "head"):
-            self.controls[name].disabled = not there
-        if not there:
-            return
-        self._offer("modality", importance.groups(self._part, self.measure, self.specials))
+        offer(self.controls["modality"], importance.groups(self._part, self.measure, self.specials))
         table = importance.heads(self._part, self.measure, self.specials, self.modality)
         self.controls["layer"].max = int(max(table.columns))
-        self._offer("head", [MEAN, *map(int, table.index)])
+        offer(self.controls["head"], [MEAN, *map(int, table.index)])
 
-    def _offer(self, name: str, options: list[Any]) -> None:
-        control = self.controls[name]
-        if [value for _, value in pairs(control)] != options:
-            now = control.value
-            control.options = options
-            control.value = now if now in options else options[0]
+    def _heading(self) -> str:
+        return heading(self.result)
 
-    def _draw(self, figure: Figure, fresh: bool) -> str:
-        why = importance.nothing(self.result)
-        scene = (self.model,) if why else (self.model, self.measure, self.specials, self.modality)
-        if fresh or self._drawn != scene:
-            figure.clear()
-            self._drawn = self._drawn if fresh else None
-            marks = None if why else _Marks(*self._scene(figure))
-            if why:
-                draw_reason(figure.add_axes(REASON), heading(self.result), why)
-            if not fresh:
-                self._marks, self._drawn, self._background = marks, scene, None
-        else:
-            marks = self._marks
-        if marks is None:
-            return f"There is no number for {self.model}: {why}."
+    def _place(self, marks: _Marks) -> None:
         marks.update(self.table, self.layer, self.head)
-        return self._say()
 
-    def _moving(self) -> Sequence[Artist]:
-        return () if self._marks is None else self._marks.moving
-
-    def _scene(self, figure: Figure) -> tuple[Axes, Axes]:
+    def _scene(self, figure: Figure) -> _Marks:
         """Draw what stands still: the map with its scale, and the curves with their legend."""
-        state = (self.measure, self.specials, self.modality)
+        state = self._state
         cells, curves = figure.add_axes(MAP), figure.add_axes(CURVES)
         mesh = draw_heads(cells, self._part, *state, numbers=self.controls["layer"].max <= NUMBERED)
         scale_bar(figure.colorbar(mesh, cax=figure.add_axes(SCALE)), self.measure)
@@ -202,7 +164,7 @@ class ModalityPanel(Panel):
         curves.plot([], [], color=style.PAPER, linewidth=1.6, label="chosen head")
         curves.legend(loc="upper left", bbox_to_anchor=(-0.16, -0.25), ncol=2, fontsize=8, columnspacing=0.8)
         figure.text(0.055, 0.975, title(self.result), fontsize=9.5, va="top")
-        return cells, curves
+        return _Marks(cells, curves)
 
     def _top(self) -> float:
         """Room for every head of the model, since any can be chosen."""
@@ -223,9 +185,7 @@ class _Marks:
     """What moves: the frame around the chosen cell, and the chosen head's line with its point."""
 
     def __init__(self, cells: Axes, curves: Axes) -> None:
-        frame = {"edgecolor": style.PAPER, "linewidth": 2.4, "zorder": 5, "clip_on": False}
-        self.frame = rectangle(np.array([0.0, 0.0, 1.0, 1.0]), **frame)
-        cells.add_patch(self.frame)
+        self.frame = cell_frame(cells)
         (self.line,) = curves.plot([], [], color=style.PAPER, linewidth=1.6, zorder=4)
         (self.point,) = curves.plot([], [], color=style.PAPER, marker="o", markersize=8, zorder=5)
         self.heading = curves.set_title(" ", fontsize=9.5)
@@ -241,7 +201,7 @@ class _Marks:
         heads = own["head"].dropna().astype(int)
         chosen = own[own["head"].isna() if head == MEAN else own["head"] == head].sort_values("layer")
         first, last = (heads.min(), heads.max()) if isinstance(head, str) else (head, head)
-        self.frame.set_bounds(layer - 0.5, first - 0.5, 1, last - first + 1)
+        frame_cells(self.frame, layer, first, last)
         self.line.set_data(chosen["layer"].to_numpy(float), chosen["value"].to_numpy(float))
         at = chosen[chosen["layer"] == layer]
         self.point.set_data(at["layer"].to_numpy(float), at["value"].to_numpy(float))
@@ -258,15 +218,3 @@ def _spelled(measure: str, modality: str, specials: str) -> str:
         return f"of what [CLS] gives to text and image{without or ','} {each}the text gets {{}}"
     each = "times what an even spread would" if measure == "cls_mass_per_position" else "of its attention"
     return f"[CLS] gives {NAMES[modality]}{without} {{}} {each}"
-
-
-def _by_model(results: Result | Mapping[str, Result] | Sequence[Result]) -> dict[str, Result]:
-    """Modality importance results by the name of their model."""
-    if isinstance(results, Mapping):
-        results = [results[importance.PROBE]] if importance.PROBE in results else list(results.values())
-    listed = [results] if isinstance(results, Result) else list(results)
-    if not listed:
-        raise ValueError("no result came; pass what sweep returned for [ModalityImportance()]")
-    for result in listed:
-        importance.nothing(result)  # refuses results of other probes
-    return {str(result.meta["model"]): result for result in listed}

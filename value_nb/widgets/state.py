@@ -66,7 +66,21 @@ def checked(name: str, value: Any, control: Any) -> Any:
 
 def pairs(control: Any) -> list[tuple[str, Any]]:
     """(label, value) of every choice of a control."""
-    return [one if isinstance(one, tuple) else (str(one), one) for one in control.options]
+    return labelled(control.options)
+
+
+def offer(control: Any, options: list[Any]) -> None:
+    """Let a list of choices offer these; what is chosen stays where it can, else the first is."""
+    values = [value for _, value in labelled(options)]
+    if [value for _, value in pairs(control)] != values:
+        now = control.value
+        control.options = options
+        control.value = now if now in values else values[0]
+
+
+def labelled(options: Any) -> list[tuple[str, Any]]:
+    """(label, value) of choices, which may be plain values."""
+    return [one if isinstance(one, tuple) else (str(one), one) for one in options]
 
 
 def _same(one: Any, value: Any) -> bool:
