@@ -123,8 +123,61 @@ def test_sentences_say_the_numbers_of_the_result(result):
         "people" if reading.best_heads(result).loc["people", "p_within_type_holm"] < 0.05 else "none of these"
     )
     assert f"for people 1.00 (1.00 to 1.00); among things of one type it tells them apart for {told}." in said
+    assert "The best heads of random-weight models stay below in each of these." in said
     assert "For no entity type does its best head beat the best guess" in said
     assert "In 1 of 4 types and directions" in said and "holds here" in said
+
+
+def test_sentences_name_the_types_in_which_random_models_reach_as_far(result):
+    frame = result.frame
+    random = (frame["control"] == "random weights") & (frame["measure"] == "chosen_hit_rate")
+    frame.loc[random & (frame["group"] == "people"), "value"] = 1.0
+    said = read_aloud(Result(result.probe, frame, result.meta))
+    assert "Above the best heads of all random-weight models it lies for none of these." in said
+
+
+def test_the_best_head_is_the_one_that_was_chosen(result, undefined):
+    assert reading.best_head(result, "people") == ("joint", 2, 1)
+    row = reading.best_heads(result, "image->text").loc["all"]
+    assert reading.best_head(result, direction="image->text") == (row["stack"], row["layer"], row["head"])
+    assert reading.best_head(undefined) is None
+    with pytest.raises(ValueError, match=r"group='cats'; expected one of '\w+', '\w+', 'all'"):
+        reading.best_head(result, "cats")
+
+
+def test_one_head_by_type_beside_chance_and_beside_unlinked_regions(result):
+    table = reading.head_by_type(result, 2, 1)
+    assert table.index[0] == "all" and table.loc["people", "value"] == 1.0
+    assert table.loc["people", "beside"] == pytest.approx(1 / 6)
+    best = reading.best_heads(result)["best_guess"]
+    assert table.loc["people", "best_guess"] == best["people"]
+    weights = reading.head_by_type(result, 2, 1, "linked_weight")
+    unlinked = result.select(
+        measure="unlinked_weight", layer=2, head=1, group="people", direction="text->image", control="none"
+    )
+    assert weights.loc["people", "beside"] == unlinked["value"].iloc[0] < weights.loc["people", "value"]
+    with pytest.raises(ValueError, match="measure='p_max'; expected one of 'hit_rate'"):
+        reading.head_by_type(result, 2, 1, "p_max")
+
+
+def test_one_picture_gives_no_interval_and_that_is_said():
+    data = [*world(1, "val"), *world(1, "test")]
+    probe = CoreferenceAttention(permutations=9)
+    one = sweep(mapped(knows), data, [probe], progress=False, controls="none")["coreference_attention"]
+    assert "(no interval)" in read_aloud(one) and "nan" not in read_aloud(one)
+    assert reading.paper_table(one).loc["people", "hit rate"] == "1.00 (no interval)"
+    assert reading.head_by_type(one, 2, 1).loc["people", "n"] == 2
+
+
+def test_the_papers_table_is_the_result_in_words(result, undefined):
+    table = reading.paper_table(result)
+    assert table.loc["people", "head"] == "layer 2, head 1"
+    assert (
+        table.loc["people", "hit rate"] == "1.00 (1.00 to 1.00)" and table.loc["people", "chance"] == "0.17"
+    )
+    assert table.loc["people", "p, Holm"] == "0.020" and table.loc["all", "p, Holm"] == ""
+    assert {"random weights", "mismatched", "permuted", "best guess"} <= set(table.columns)
+    assert reading.paper_table(undefined)["not defined"].tolist() == [undefined.reason]
 
 
 def test_without_a_number_everything_says_why(undefined):
@@ -162,7 +215,7 @@ def test_the_map_is_the_result_and_frames_what_was_found(result, measure):
     ax = plot_coreference_map(result, measure=measure, group="people")
     shown = np.asarray(ax.collections[0].get_array()).reshape(2, 2)
     assert np.allclose(shown, reading.head_map(result, measure, group="people"))
-    frames = [(patch.get_x() + 0.46, patch.get_y() + 0.46) for patch in ax.patches]
+    frames = [(patch.get_x() + 0.42, patch.get_y() + 0.42) for patch in ax.patches]
     assert np.allclose(frames, [(2, 1)]) if measure.startswith("hit") else not frames
 
 

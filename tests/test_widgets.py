@@ -137,8 +137,14 @@ def test_a_constructor_checks_too(uniter, data):
         AttentionPanel(uniter, data, example=-1)
     with pytest.raises(ValueError, match="no examples came"):
         AttentionPanel(uniter, [])
-    with pytest.raises(ValueError, match="tiny-bert has no pictures"):
-        AttentionPanel(tiny_model("bert"), data)
+
+
+def test_a_model_of_text_alone_shows_its_words(data):
+    panel = AttentionPanel(tiny_model("bert"), data)
+    assert list(panel.controls["direction"].options) == ["text->text"]
+    words = panel.trace.streams["text"].labels
+    assert list(panel.table.index) == list(panel.table.columns) == list(words)
+    assert panel.sentence.endswith("tiny-bert does not see the picture.") and not panel.error
 
 
 def test_an_exception_in_drawing_is_shown_and_goes_away(attention, monkeypatch):
@@ -183,7 +189,7 @@ def test_the_strongest_regions_are_named_in_the_picture(attention, data):
     attention.focus = 0
     row = attention.table.to_numpy()[0]
     strongest = [int(i) for i in np.argsort(-row, kind="stable")[:3]]
-    texts = [tag.get_text() for tag in attention._axes.tags]
+    texts = [tag.get_text() for tag in attention._axes.regions.tags]
     assert sorted(texts) == sorted(f"r{i}" for i in strongest)
     named = ", ".join(f"r{i} {data[0].regions.names[i]} {row[i]:.3f}" for i in strongest)
     assert " ".join(attention._axes.note.get_text().split()).startswith(f"orange: {named}")
@@ -191,9 +197,9 @@ def test_the_strongest_regions_are_named_in_the_picture(attention, data):
 
 def test_the_annotated_region_of_the_word_is_marked(attention):
     attention.focus = 0  # phrase 0 of every tiny example is word 0, linked to region 0
-    assert [box.get_visible() for box in attention._axes.gold][:2] == [True, False]
+    assert [box.get_visible() for box in attention._axes.regions.gold][:2] == [True, False]
     attention.focus = 1
-    assert not any(box.get_visible() for box in attention._axes.gold)
+    assert not any(box.get_visible() for box in attention._axes.regions.gold)
     assert attention.sentence.endswith("The annotation links no region to this word.")
 
 

@@ -48,7 +48,18 @@ def _types(held: pd.DataFrame) -> str:
     listed = ", ".join(f"{group} {_spell(row)}" for group, row in held.iterrows())
     apart = held.index[held["p_within_type_holm"] < reading.LEVEL].tolist()
     said = f"among things of one type it tells them apart for {', '.join(apart) or 'none of these'}"
-    return f"The best head of its own beats the best guess for {listed}; {said}."
+    return f"The best head of its own beats the best guess for {listed}; {said}.{_beyond_random(held)}"
+
+
+def _beyond_random(held: pd.DataFrame) -> str:
+    """For which of these types no random-weight model reaches as far; "" without such models."""
+    if "random_high" not in held:
+        return ""
+    beyond = held.index[held["hit_rate"] > held["random_high"]].tolist()
+    if len(beyond) == len(held):
+        return " The best heads of random-weight models stay below in each of these."
+    named = ", ".join(beyond) or "none of these"
+    return f" Above the best heads of all random-weight models it lies for {named}."
 
 
 def _overall(row: Any, direction: str) -> str:
@@ -65,4 +76,4 @@ def _overall(row: Any, direction: str) -> str:
 
 
 def _spell(row: Any) -> str:
-    return f"{row['hit_rate']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})"
+    return reading.spell(row["hit_rate"], row["lo"], row["hi"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,15 @@ PROBE = "coreference_attention"
 DIRECTIONS = ("text->image", "image->text")
 MAPS = ("hit_rate", "hit_rate_linked", "linked_weight", "unlinked_weight", "p_max")
 GUESSES = ("chance", "largest_region", "central_region")
+BESIDE = {
+    "hit_rate": "chance",
+    "hit_rate_linked": "chance_linked",
+    "linked_weight": "unlinked_weight",
+    "unlinked_weight": "linked_weight",
+}
+"""Measure of a head -> what stands beside it."""
 ALL = "all"
+SMALLEST = 0.001  # p-values below are printed as such
 LEVEL = 0.05
 NO_MENTIONS = "no example came whose phrases are linked to regions, or none was left to score heads on"
 
@@ -78,6 +86,103 @@ def best_heads(result: Result, direction: str = "text->image") -> pd.DataFrame:
         table["mismatched"] = rates[rates["control"] == "mismatched"].set_index("group")["value"]
     order = table.index.to_series().eq(ALL).astype(int) * -1e9 + table["mentions"].astype(float)
     return table.loc[order.sort_values(ascending=False, kind="stable").index].rename_axis(None)
+
+
+def best_head(
+    result: Result, group: str = ALL, direction: str = "text->image"
+) -> tuple[str, int, int] | None:
+    """(stack, layer, head) that was chosen for an entity type; None where the result has no number.
+
+    Raises
+    ------
+    ValueError
+        For a type without a chosen head (the message lists those with one) or a direction there is not.
+    """
+    if nothing(result) or not len(chosen(result)):
+        return None
+    table = best_heads(result, direction)
+    if group not in table.index:
+        raise ValueError(f"group={group!r}; expected one of {', '.join(map(repr, table.index))}")
+    row: Any = table.loc[group]
+    return str(row["stack"]), int(row["layer"]), int(row["head"])
+
+
+def groups(result: Result) -> list[str]:
+    """ "all", then the entity types of the mentions that heads are scored on, most frequent first."""
+    counts = result.select(measure="chance", control="none").set_index("group")["n"].drop(ALL)
+    return [ALL, *counts.sort_values(ascending=False, kind="stable").index]
+
+
+def head_by_type(
+    result: Result, layer: int, head: int, measure: str = "hit_rate", direction: str = "text->image"
+) -> pd.DataFrame:
+    """One measure of one head for every entity type, beside what it is held against.
+
+    Returns
+    -------
+    Types as rows, "all" first; columns `value`, `lo`, `hi`, `n`, and `beside`: chance for a rate, the mean
+    weight of the unlinked regions for a weight; `best_guess` for "hit_rate".
+
+    Raises
+    ------
+    ValueError
+        For a measure, direction, layer or head that there is not.
+    """
+    if measure not in BESIDE:
+        raise ValueError(f"measure={measure!r}; expected one of {', '.join(map(repr, BESIDE))}")
+    place = {"direction": direction, "layer": layer, "head": head, "control": "none"}
+    rows = result.select(measure=measure, **place).set_index("group")
+    table = rows.reindex(columns=["value", "lo", "hi", "n"]).astype({"n": "int64"})
+    table = table.reindex([g for g in groups(result) if g in rows.index])
+    weight = measure.endswith("weight")
+    beside = result.select(measure=BESIDE[measure], **(place if weight else {"control": "none"}))
+    table["beside"] = beside.set_index("group")["value"]
+    if measure == "hit_rate":
+        frame = result.frame
+        own = frame[(frame["control"] == "none") & frame["measure"].isin(GUESSES)]
+        table["best_guess"] = own.groupby("group")["value"].max()
+    return table
+
+
+def paper_table(result: Result, direction: str = "text->image") -> pd.DataFrame:
+    """The table of best heads in words and rounded numbers, as the paper prints it, with our controls.
+
+    One cell with the reason where there is no number.
+    """
+    if why := nothing(result) or ("" if len(chosen(result)) else NO_MENTIONS):
+        return reasons.reason_table(result, why)
+    table = best_heads(result, direction)
+    shown = pd.DataFrame(index=table.index.rename("type"))
+    shown["head"] = [f"layer {row['layer']}, head {row['head']}" for _, row in table.iterrows()]
+    shown["hit rate"] = [spell(row["hit_rate"], row["lo"], row["hi"]) for _, row in table.iterrows()]
+    shown["mentions"] = table["mentions"]
+    for column in ("chance", "best_guess", "permuted", "mismatched"):
+        if column in table:
+            shown[column.replace("_", " ")] = table[column].map(_two)
+    if "random_low" in table:
+        low, high = table["random_low"], table["random_high"]
+        shown["random weights"] = [f"{_two(a)} to {_two(b)}" for a, b in zip(low, high, strict=True)]
+    for column, name in (("p", "p"), ("p_holm", "p, Holm"), ("p_within_type_holm", "p within type, Holm")):
+        shown[name] = table[column].map(_p)
+    return shown
+
+
+def spell(value: float, lo: float, hi: float) -> str:
+    """A number with its interval in words; one picture gives none."""
+    if pd.isna(lo) or pd.isna(hi):
+        return f"{value:.2f} (no interval)"
+    return f"{value:.2f} ({lo:.2f} to {hi:.2f})"
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else ""
+
+
+def _p(value: float) -> str:
+    """A p-value; "" where there was nothing to swap."""
+    if not np.isfinite(value):
+        return ""
+    return f"{value:.3f}" if value >= SMALLEST else f"< {SMALLEST:g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from value_nb.result import Result
 
+RING = "#ece133"  # of seaborn's "colorblind" palette; shows on light and on dark cells
 LABELS = {
     "hit_rate": "Hit rate",
     "hit_rate_linked": "Hit rate, linked regions alone",
@@ -92,7 +93,7 @@ def plot_coreference_map(
         ax = (
             style.new_axes(2.4 + max(0.5 * table.shape[1], 4.2), 1.9 + 0.3 * len(table)) if ax is None else ax
         )
-        mesh = _draw_map(ax, result, measure, direction, group)
+        mesh = draw_map(ax, result, measure, direction, group)
         bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
         bar.outline.set_visible(False)
         bar.ax.tick_params(length=2)
@@ -157,14 +158,24 @@ def _name(group: str, row: Any) -> str:
     return f"{group} ({row['mentions']:,})\nlayer {row['layer']}, head {row['head']}, {said}"
 
 
-def _draw_map(ax: Axes, result: Result, measure: str, direction: str, group: str) -> Any:
+def draw_map(ax: Axes, result: Result, measure: str, direction: str, group: str, numbers: bool = True) -> Any:
+    """One measure of every head on given axes, rings included; returns the cells, for a colour bar.
+
+    Parameters
+    ----------
+    ax, result, measure, direction, group
+        As in `plot_coreference_map`.
+    numbers
+        Write them into the cells.
+    """
     from matplotlib.colors import Normalize
 
     table = reading.head_map(result, measure, direction, group)
     weights = measure.endswith("weight")
     top = float(np.nanmax(table.to_numpy(float), initial=0.0)) if weights else 1.0
     mesh = draw_head_map(ax, table, Normalize(0.0, top or 1.0), style.SEQUENTIAL)
-    write_numbers(ax, mesh, table)
+    if numbers:
+        write_numbers(ax, mesh, table)
     ax.set(xlabel="layer", ylabel="head")
     if measure.startswith("hit_rate"):
         _ring(ax, result, direction, group)
@@ -176,7 +187,7 @@ def _ring(ax: Axes, result: Result, direction: str, group: str) -> None:
 
     for head, layer in _found(result, direction, group):
         ax.add_patch(
-            Rectangle((layer - 0.46, head - 0.46), 0.92, 0.92, fill=False, edgecolor=style.PAPER, linewidth=2)
+            Rectangle((layer - 0.42, head - 0.42), 0.84, 0.84, fill=False, edgecolor=RING, linewidth=2)
         )
 
 
@@ -195,7 +206,7 @@ def _map_lines(result: Result, measure: str, direction: str, group: str) -> list
     if measure in ("hit_rate", "hit_rate_linked"):
         name = "chance" if measure == "hit_rate" else "chance_linked"
         chance = result.select(measure=name, group=group, control="none")["value"].iloc[0]
-        lines.append(f"chance {chance:.2f}; framed: p < 0.05 over all heads at once")
+        lines.append(f"chance {chance:.2f}; ringed: p < 0.05 over all heads at once")
     return lines
 
 

@@ -119,6 +119,12 @@ class Dataset(Sequence[Example]):
         """Return the same data set with `features` None in every example, so that none are read."""
         return self._like(self._records, features=False)
 
+    @property
+    def region_classes(self) -> tuple[str, ...]:
+        """The classes of the detector that made the region features, in its order; () where unknown."""
+        store = getattr(self._source, "store", None)
+        return () if store is None else tuple(store.class_names)
+
     def _like(self, records: Sequence[Any], features: bool) -> Dataset:
         other = Dataset(self.name, self.split, records, self._source, self.problems, self.labels)
         other._features = features

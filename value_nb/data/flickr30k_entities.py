@@ -23,6 +23,7 @@ from value_nb.data.regions import RegionStore, open_store
 
 UNRELATED_FILE = "UNRELATED_CAPTIONS"
 UNRELATED_CHOICES = ("exclude", "flag")
+KEPT = 4  # pictures whose features are kept while their captions are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,10 @@ class _Caption:
 
 @dataclass(slots=True)
 class _Source:
-    """Builds examples; keeps the links of the last picture, since its captions come in a row."""
+    """Builds examples; keeps the links of the last picture and the features of the last few.
+
+    Captions of a picture come in a row, or, where captions are swapped, in turn with those of another.
+    """
 
     name: str
     split: str
@@ -45,6 +49,7 @@ class _Source:
     folders: tuple[Path, ...]
     store: RegionStore | None
     _last: tuple[str, Regions, Match, Path | None] | None = field(default=None, repr=False)
+    _read: dict[str, np.ndarray | None] = field(default_factory=dict, repr=False)
 
     def linked(self, image_id: str) -> tuple[Regions, Match, Path | None]:
         """Return the regions without features, which of them shows each annotated box, and its file."""
@@ -61,7 +66,7 @@ class _Source:
         notes = self.annotations[record.image_id]
         regions, match, file = self.linked(record.image_id)
         if features and self.store is not None:
-            regions = replace(regions, features=self.store.read(record.image_id).features)
+            regions = replace(regions, features=self._features(self.store, record.image_id))
         return Example(
             id=f"{record.image_id}#{record.number}",
             image_id=record.image_id,
@@ -75,6 +80,14 @@ class _Source:
             split=self.split,
             extra=self._extra(record, notes, match),
         )
+
+    def _features(self, store: RegionStore, image_id: str) -> np.ndarray | None:
+        """Features of a picture's regions, read once while its captions are at hand."""
+        if image_id not in self._read:
+            while len(self._read) >= KEPT:
+                self._read.pop(next(iter(self._read)))
+            self._read[image_id] = store.read(image_id).features
+        return self._read[image_id]
 
     def _extra(self, record: _Caption, notes: Annotations, match: Match) -> dict[str, object]:
         chains = sorted({phrase.chain for phrase in record.sentence.phrases})

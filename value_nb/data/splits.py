@@ -60,6 +60,7 @@ def load_splits(
     root: Path | str | None = None,
     limit: int | Mapping[str, int] | None = None,
     strict: bool = False,
+    splits: Sequence[str] = SPLITS,
 ) -> Splits:
     """Load the training, validation and test split of a data set, for a classifier probe.
 
@@ -69,14 +70,19 @@ def load_splits(
         As in `load_dataset`.
     limit
         The first so many examples of each split, or split -> so many; splits it does not name are whole.
+    splits
+        Load these alone, for instance ("val", "test") where nothing is trained.
 
     Raises
     ------
     ValueError
-        For a limit of a split that there is not, and as in `load_dataset`.
+        For no splits, a split that there is not, a limit of a split that is not loaded, and as in
+        `load_dataset`.
     """
-    limits = dict(limit) if isinstance(limit, Mapping) else dict.fromkeys(SPLITS, limit)
-    unknown = sorted(set(limits) - set(SPLITS))
+    if not splits or not set(splits) <= set(SPLITS):
+        raise ValueError(f"splits={splits!r}; expected among {', '.join(map(repr, SPLITS))}")
+    limits = dict(limit) if isinstance(limit, Mapping) else dict.fromkeys(splits, limit)
+    unknown = sorted(set(limits) - set(splits))
     if unknown:
-        raise ValueError(f"limit names {unknown}; expected among {', '.join(map(repr, SPLITS))}")
-    return Splits([load_dataset(name, split, root, limits.get(split), strict) for split in SPLITS])
+        raise ValueError(f"limit names {unknown}; expected among {', '.join(map(repr, splits))}")
+    return Splits([load_dataset(name, split, root, limits.get(split), strict) for split in splits])

@@ -31,10 +31,10 @@ class CoreferenceProbe(Questions):
     VCD
         Do phrase and region belong together? Two chains of one caption make a square (`squares`): both linked
         pairs, and both with the regions changed over. So the phrase alone and the region alone answer exactly
-        half of them, and so does every sum of a score of the phrase and a score of the region: a linear map
-        of the two states side by side, the paper's embedding probe, has nothing to learn from whatever the
-        states hold. The group is therefore "bilinear embedding probe": products of leading components stand
-        beside the states (`Bilinear`).
+        half of them, and any score of the phrase plus any score of the region adds up to the same over both
+        kinds of pairs: a linear map of the two states side by side, the paper's embedding probe, has nothing
+        to learn from whatever the states hold. The group is therefore "bilinear embedding probe": products
+        of leading components stand beside the states (`Bilinear`).
     VCD of one class
         The same over squares whose two regions have one class: which of two people, not person or dog.
     VCC

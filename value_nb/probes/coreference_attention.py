@@ -40,7 +40,9 @@ class CoreferenceAttention(Probe):
         P-value of the hit rate that holds for all heads of the direction at once (maximum statistic).
 
     A head is chosen for each type and direction by its hit rate on the validation images, or, where only
-    one split comes, on half of the images; everything else is of the other images. For chosen heads:
+    one split comes, on half of the images; everything else is of the other images, but for
+    `hit_rate_on_choice`, the hit rate of every head on the images that choose (group "all"), by which heads
+    can be ranked without looking at the test. For chosen heads:
 
     chosen_hit_rate, chosen_hit_rate_on_choice
         On the images of the test, and on those it was chosen on (too good: it was chosen for it).
@@ -69,7 +71,7 @@ class CoreferenceAttention(Probe):
     title: str = "Visual coreference: attention trace"
     question: str = "Do a phrase and the region that shows it look at each other?"
     counts: ClassVar[dict[str, str]] = {
-        **dict.fromkeys((*HEAD_MEASURES, *CHANCES, "p_max", *OF_CHOSEN), "mentions"),
+        **dict.fromkeys((*HEAD_MEASURES, *CHANCES, "hit_rate_on_choice", "p_max", *OF_CHOSEN), "mentions"),
         "images_with_one_chain": "images",
         "images_with_one_chain_of_type": "images",
     }

@@ -34,6 +34,7 @@ def all_rows(choosing: Table, scored: Table, seed: int, permutations: int, repli
     tests: list[Test] = []
     for direction in scored.top:
         rows += _head_rows(scored, direction, seed, replicates)
+        rows += _choice_rows(choosing, direction, seed, replicates)
         for group in scored.groups:
             found = run_test(choosing, scored, direction, group, seed, permutations)
             rows += _map_rows(found, scored)
@@ -177,6 +178,16 @@ def _head_rows(table: Table, direction: str, seed: int, replicates: int) -> Iter
             if counts[column, m]:
                 where_ = _at(place, direction, group)
                 yield _row(where_, measure, table, int(counts[column, m])) | _value(found, (column, m))
+
+
+def _choice_rows(table: Table, direction: str, seed: int, replicates: int) -> Iterator[Row]:
+    """The hit rate of every head on the mentions that choose, of all types: what heads are ranked by."""
+    if not table.mentions:
+        return
+    found = stats.mean_interval(table.hits(direction), table.images, seed=seed, replicates=replicates)
+    for column, place in enumerate(table.places[direction]):
+        where = _at(place, direction, ALL)
+        yield _row(where, "hit_rate_on_choice", table, len(table.mentions)) | _value(found, column)
 
 
 def _map_rows(found: Test, table: Table) -> Iterator[Row]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ipywidgets import Dropdown, IntSlider, Layout, SelectionSlider
 
 from value_nb import style
 from value_nb.widgets import picture
-from value_nb.widgets.panel import Panel
 from value_nb.widgets.state import State, pairs
+from value_nb.widgets.tinted import TintedRegions
+from value_nb.widgets.traced import MEAN, TracedPanel, places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from value_nb.models.base import VLModel
     from value_nb.trace import Trace
 
-MEAN = "mean"
-STRONGEST = 3  # so many regions are named in the picture
 KEY_LINE = 50  # characters of a line under the picture
-KEPT = 16  # traces of so many examples are kept
 PICTURE, MAP, SCALE = (0.005, 0.2, 0.375, 0.62), (0.495, 0.215, 0.425, 0.66), (0.93, 0.215, 0.012, 0.66)
 SIZE = (8.4, 4.4)  # inches; as wide as JupyterLab leaves beside its file browser on a small screen
 
@@ -54,7 +52,7 @@ class View:
     even: float
 
 
-class AttentionPanel(Panel):
+class AttentionPanel(TracedPanel):
     """Picture and attention map of one example at a time.
 
     Left: the picture; regions are tinted by the attention between them and the chosen word, and the
@@ -65,7 +63,7 @@ class AttentionPanel(Panel):
     Parameters
     ----------
     model
-        With pictures.
+        Of any kind; one of text alone shows words looking at words, beside a picture that it does not see.
     data
         Examples with regions, for instance from `load_dataset`.
     layer, head, direction, example
@@ -88,7 +86,7 @@ class AttentionPanel(Panel):
     Raises
     ------
     ValueError
-        For data without pictures, a model without them, or a value that is not among the choices.
+        For data without pictures, or a value that is not among the choices.
     """
 
     example = State("Index of the example in the data.")
@@ -109,7 +107,7 @@ class AttentionPanel(Panel):
         if not len(data):
             raise ValueError("no examples came; check the data set and its limit")
         self.model, self.data = model, data
-        self._places = _places(model)
+        self._places = places(model)
         self._traces: dict[int, Trace] = {}
         self._drawn: tuple[int, str] | None = None
         first = next((d for d in self._places if d.startswith("text->image")), next(iter(self._places)))
@@ -131,49 +129,15 @@ class AttentionPanel(Panel):
         super().__init__(controls, rows, *SIZE)
 
     @property
-    def trace(self) -> Trace:
-        """Everything that the model did to the present example."""
-        index = int(self.example)
-        if index not in self._traces:
-            self._check_picture(index)
-            while len(self._traces) >= KEPT:
-                self._traces.pop(next(iter(self._traces)))
-            self._traces[index] = self.model.trace(self.data[index])
-        return self._traces[index]
-
-    @property
     def table(self) -> pd.DataFrame:
         """The map as it is shown, with its labels."""
         return self._view().matrix
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """(stack, direction) of the present map."""
-        return self._places[self.direction]
-
-    def _check_picture(self, index: int) -> None:
-        if not 0 <= index < len(self.data):
-            raise ValueError(f"example={index!r}; expected a whole number from 0 to {len(self.data) - 1}")
-        example = self.data[index]
-        if example.regions is None or not len(example.regions):
-            raise ValueError(f"example {example.id!r} has no regions; this panel needs data with pictures")
 
     def _follow(self, name: str) -> None:
         if name == "direction":
             self._fit_layers()
         if name in ("example", "direction"):
             self._fit_focus()
-
-    def _fit_layers(self) -> None:
-        """Layers and heads that the stack of this direction has; the present ones stay where they can."""
-        stack, direction = self.place
-        self.controls["layer"].max = self.model.stacks[stack]
-        heads = self.model.heads(stack, direction)
-        offered = [MEAN, *range(heads)]
-        if list(self.controls["head"].options) != offered:
-            now = self.head
-            self.controls["head"].options = offered
-            self.head = now if now in offered else MEAN
 
     def _fit_focus(self) -> None:
         """Words of this example, or its regions where no word takes part."""
@@ -182,7 +146,7 @@ class AttentionPanel(Panel):
         offered = [(f"{index} {label}" if words else label, index) for index, label in enumerate(labels)]
         if pairs(control) != offered:
             control.options = offered
-            control.value = _first_linked(self.trace.example) if words else 0
+            control.value = first_linked(self.trace.example) if words else 0
         control.description = "word" if words else "region"
 
     def _view(self) -> View:
@@ -204,14 +168,6 @@ class AttentionPanel(Panel):
     def _moving(self) -> Sequence[Artist]:
         return self._axes.moving
 
-    def _title(self) -> str:
-        stack, direction = self.place
-        named = "" if len(self.model.stacks) == 1 else f" of the {stack} stack"
-        head = f"head {self.head}"
-        if self.head == MEAN:
-            head = f"mean over {self.model.heads(stack, direction)} heads"
-        return f"Layer {self.layer}{named}, {head}"
-
 
 def look(trace: Trace, place: tuple[str, str], layer: int, head: int | str, focus: int) -> View:
     """The map of one place as the panel lays it out; see `View`."""
@@ -228,6 +184,15 @@ def look(trace: Trace, place: tuple[str, str], layer: int, head: int | str, focu
 
 
 def say(trace: Trace, view: View, direction: str, focus: int, place: str) -> str:
+    """The strongest partner of the chosen word or region, and whether the annotation links it."""
+    best = int(view.matrix.to_numpy(float)[focus].argmax())
+    seen = "" if "image" in trace.streams else f" {trace.model} does not see the picture."
+    return (
+        f"{say_strongest(view, direction, focus, place)}{_gold(trace.example, direction, focus, best)}{seen}"
+    )
+
+
+def say_strongest(view: View, direction: str, focus: int, place: str) -> str:
     """The strongest partner of the chosen word or region, beside what an even spread would give."""
     row = view.matrix.to_numpy(float)[focus]
     best = int(row.argmax())
@@ -236,14 +201,14 @@ def say(trace: Trace, view: View, direction: str, focus: int, place: str) -> str
     if direction == "image->text":
         what = f"the region that looks most at {chosen} is {partner}"
     even = f"{row[best]:.3f} of its attention; spread evenly, every position would get {view.even:.3f}"
-    return f"{place}: {what} ({even}).{_gold(trace.example, direction, focus, best)}"
+    return f"{place}: {what} ({even})."
 
 
 def _gold(example: Example, direction: str, focus: int, best: int) -> str:
     """Whether the annotation links the chosen word to that region; "" where the question makes no sense."""
     if direction not in ("text->image", "image->text"):
         return ""
-    linked = _linked(example, focus)
+    linked = linked_regions(example, focus)
     if not linked:
         return " The annotation links no region to this word."
     return (
@@ -253,29 +218,14 @@ def _gold(example: Example, direction: str, focus: int, best: int) -> str:
     )
 
 
-def _linked(example: Example, word: int) -> set[int]:
+def linked_regions(example: Example, word: int) -> set[int]:
+    """The regions of all phrases that the word is part of."""
     return {region for phrase in example.phrases if word in phrase.words for region in phrase.regions}
 
 
-def _first_linked(example: Example) -> int:
+def first_linked(example: Example) -> int:
     """Last word of the first phrase that a region shows: usually a noun."""
     return next((phrase.last for phrase in example.phrases if phrase.regions), 0)
-
-
-def _places(model: VLModel) -> dict[str, tuple[str, str]]:
-    """What the direction control offers -> (stack, direction); cross-modal ones first."""
-    found = [(stack, direction) for stack, names in model.directions.items() for direction in names]
-    if not any("image" in direction for _, direction in found):
-        raise ValueError(f"{model.name} has no pictures; this panel needs a vision-and-language model")
-    found.sort(key=lambda place: place[1].split("->")[0] == place[1].split("->")[1])
-    names = [direction for _, direction in found]
-    ordered = sorted(
-        found, key=lambda place: ("text->image", "image->text", "text->text", "image->image").index(place[1])
-    )
-    return {
-        direction if names.count(direction) == 1 else f"{direction}, {stack}": (stack, direction)
-        for stack, direction in ordered
-    }
 
 
 class _Axes:
@@ -286,25 +236,12 @@ class _Axes:
 
         self.example, self.figure = example, figure
         self.picture, self.map = figure.add_axes(PICTURE), figure.add_axes(MAP)
-        picture.show_picture(self.picture, example)
+        self.regions = TintedRegions(self.picture, example)
         self.picture.set_title(picture.wrapped(example.caption, 48), fontsize=10.5)
-        self._make_boxes()
-        self._make_map(view)
-        self.tags: list[Any] = []
-
-    def _make_boxes(self) -> None:
-        self.boxes = picture.pixel_boxes(self.example)
-        self.sheen = [picture.rectangle(box, edgecolor="white", zorder=2) for box in self.boxes]
-        self.patches = [picture.rectangle(box, zorder=2.1) for box in self.boxes]
-        self.gold = [
-            picture.rectangle(box, edgecolor=style.MISMATCHED, linestyle="--", linewidth=2.2, zorder=4)
-            for box in self.boxes
-        ]
-        for patch in (*self.sheen, *self.patches, *self.gold):
-            self.picture.add_patch(patch)
         self.note = self.picture.text(
             0.0, -0.025, "", transform=self.picture.transAxes, va="top", fontsize=8.5, color="#404040"
         )
+        self._make_map(view)
 
     def _make_map(self, view: View) -> None:
         rows, columns = view.matrix.shape
@@ -330,8 +267,7 @@ class _Axes:
     @property
     def moving(self) -> list[Artist]:
         """What `update` changes."""
-        boxes = [*self.sheen, *self.patches, *self.gold, *self.tags, self.note]
-        return [*boxes, self.mesh, self.row, self.title, self.bar.ax]
+        return [*self.regions.moving, self.note, self.mesh, self.row, self.title, self.bar.ax]
 
     def update(self, view: View, focus: int, title: str) -> None:
         """Show other numbers at the same places."""
@@ -343,33 +279,15 @@ class _Axes:
         self._tint(view, focus)
 
     def _tint(self, view: View, focus: int) -> None:
-        for tag in self.tags:
-            tag.remove()
-        n = len(self.boxes)
-        weights = np.zeros(n) if view.weights is None else view.weights
-        top = float(weights.max(initial=0.0))
-        shares = weights / top if top > 0 else weights
-        strongest = [int(i) for i in np.argsort(-weights, kind="stable")[:STRONGEST] if weights[i] > 0]
-        linked = _linked(self.example, focus) if "words" in view.roles and view.weights is not None else set()
-        for index in range(n):
-            self._dress(index, float(shares[index]), index in strongest, index in linked)
-        boxes = self.boxes
-        tags = [picture.Tag(f"r{i}", boxes[i, 0], boxes[i, 1], style.PAPER) for i in strongest]
-        self.tags = picture.place_tags(self.picture, tags)
+        weights = np.zeros(len(self.regions.boxes)) if view.weights is None else view.weights
+        linked = (
+            linked_regions(self.example, focus)
+            if "words" in view.roles and view.weights is not None
+            else set()
+        )
+        strongest = self.regions.update(weights, linked)
         named = [f"{label} {weights[i]:.3f}" for i, label in _labels(self.example, strongest)]
         self.note.set_text(_key(view, named, bool(linked)))
-
-    def _dress(self, index: int, share: float, strong: bool, linked: bool) -> None:
-        from matplotlib.colors import to_rgba
-
-        annotated = _sources(self.example)[index] == "annotated"
-        shown = strong or annotated
-        line = 2.2 if strong else 0.9
-        self.sheen[index].set(visible=shown, linewidth=line + 1.6, alpha=0.8)
-        self.patches[index].set(visible=shown, linewidth=line, zorder=3 if strong else 2.1)
-        self.patches[index].set_edgecolor(style.PAPER if strong else "#303030")
-        self.patches[index].set_facecolor(to_rgba(style.PAPER, 0.28 * share) if strong else "none")
-        self.gold[index].set_visible(linked)
 
 
 def _key(view: View, named: Sequence[str], linked: bool) -> str:
@@ -385,7 +303,3 @@ def _key(view: View, named: Sequence[str], linked: bool) -> str:
 def _labels(example: Example, chosen: Sequence[int]) -> list[tuple[int, str]]:
     names = () if example.regions is None else example.regions.names
     return [(i, f"r{i} {names[i]}".rstrip()) for i in chosen]
-
-
-def _sources(example: Example) -> tuple[str, ...]:
-    return () if example.regions is None else example.regions.sources
