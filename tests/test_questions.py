@@ -12,7 +12,7 @@ from tests.probes.planted_pairs import PairModel
 from tests.probes.relation_scenes import RelationModel, relation_examples
 from value_nb import answers, plots
 from value_nb.aloud import read_aloud
-from value_nb.result import load_result
+from value_nb.result import Result, load_result
 
 mpl.use("Agg")
 SETTINGS = {"n_jobs": 1, "grid": (0.1,)}
@@ -95,8 +95,6 @@ def test_the_curve_drawn_is_the_result(relation):
 
 
 def test_stacks_stand_side_by_side(relation):
-    from value_nb.result import Result
-
     frame = relation.frame
     image = frame[frame["stack"].notna()].assign(stack="image")
     import pandas as pd
@@ -163,8 +161,6 @@ def test_beside_the_paper(coreference, relation):
 
 
 def test_the_layer_is_chosen_on_validation_and_not_on_test(relation):
-    from value_nb.result import Result
-
     frame = relation.frame
     rows = frame["group"].eq("VRI, embedding probe") & frame["control"].eq("none")
     frame.loc[rows & frame["measure"].eq("validation_accuracy"), "value"] = [0.9, 0.1, 0.2]
@@ -172,3 +168,22 @@ def test_the_layer_is_chosen_on_validation_and_not_on_test(relation):
     assert answers.best(changed, "VRI").layer == 0
     row = changed.compare().set_index(["published_model", "group"]).loc["UNITER-base", "VRI, embedding probe"]
     assert row["layer"] == 0
+
+
+def test_the_control_task_is_said_with_its_number_or_why_there_is_none(coreference):
+    row = answers.control_task(coreference, "VCC")
+    best = answers.best(coreference, "VCC")
+    assert (row["stack"], row["layer"]) == (best.stack, best.layer)
+    gap = answers.control_task(coreference, "VCC", "selectivity")["value"]
+    assert f"reaches {row['value']:.2f}" in read_aloud(coreference)
+    assert f"so the selectivity is {gap:+.2f}" in read_aloud(coreference)
+    frame = coreference.frame
+    gone = frame["measure"].isin(["control_task_accuracy", "selectivity"])
+    frame.loc[gone, ["value", "lo", "hi"]] = np.nan
+    frame["note"] = frame["note"].astype(object) if "note" in frame else None
+    frame.loc[gone, "note"] = "31% of the types in test occur in training, and 80% are needed"
+    without = Result(coreference.probe, frame, coreference.meta)
+    assert "Its control task is not defined: 31% of the types" in read_aloud(without)
+    said = " ".join(" ".join(legend(without.plot(question="VCC"))).split())
+    assert "control task not defined: 31% of the types in test occur in training" in said
+    assert answers.control_task(coreference, "VCD") is not None

@@ -117,6 +117,19 @@ def best(result: Result, question: str, control: str = "none") -> Best:
     return Best(stack, layer, rows[(rows["stack"] == stack) & (rows["layer"] == layer)].iloc[0])
 
 
+def control_task(result: Result, question: str, measure: str = "control_task_accuracy") -> Any:
+    """The row of the control task, or of "selectivity", at the embedding probe's best layer; None without.
+
+    Where the items' types allow no control task, its value is nan and the column `note` says why.
+    """
+    at = best(result, question)
+    rows = curve(result, question, "none", measure=measure)
+    if rows.empty:
+        return None
+    rows = rows[(rows["stack"] == at.stack) & (rows["layer"] == at.layer)]
+    return rows.iloc[0] if len(rows) else None
+
+
 def floor(result: Result, question: str, subset: str | None = None) -> Floor:
     """What a classifier without features reaches."""
     frame = result.frame[result.frame["control"] == "none"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from value_nb import answers
+from value_nb import answers, relation_rule
 
 if TYPE_CHECKING:
     from value_nb.result import Result
@@ -19,8 +19,9 @@ ABOUT = {
 
 
 def sentences(result: Result) -> list[str]:
-    """A few sentences for each question that was put."""
-    return [sentence for question in answers.questions(result) for sentence in _question(result, question)]
+    """A few sentences for each question that was put; for relations also the fixed rule's verdict."""
+    said = [sentence for question in answers.questions(result) for sentence in _question(result, question)]
+    return [*said, relation_rule.sentence(result)] if result.probe == relation_rule.PROBE else said
 
 
 def _question(result: Result, question: str) -> list[str]:
@@ -32,6 +33,7 @@ def _question(result: Result, question: str) -> list[str]:
         *_attention(result, question),
         _beside(result, question),
         *_sides(result, question),
+        *_control_task(result, question),
     ]
 
 
@@ -73,6 +75,21 @@ def _sides(result: Result, question: str) -> list[str]:
     ]
 
 
+def _control_task(result: Result, question: str) -> list[str]:
+    """What the probe makes of a random answer for each type, at that layer, or why there is none."""
+    row = answers.control_task(result, question)
+    if row is None:
+        return []
+    if row["value"] != row["value"]:
+        return [f"Its control task is not defined: {row['note']}."]
+    gap = answers.control_task(result, question, "selectivity")
+    said = f"Its control task, a random answer for each type of item, reaches {_spell(row)}"
+    if gap is None or gap["value"] != gap["value"]:
+        return [f"{said}."]
+    interval = f"95 % interval {gap['lo']:+.2f} to {gap['hi']:+.2f}"
+    return [f"{said}, so the selectivity is {gap['value']:+.2f} ({interval})."]
+
+
 def _against(row: Any, level: float) -> str:
     if row["lo"] > level:
         return "above"
@@ -85,4 +102,7 @@ def _named(label: str) -> str:
 
 
 def _spell(row: Any) -> str:
+    """A number with its interval; one picture gives none."""
+    if row["lo"] != row["lo"]:
+        return f"{row['value']:.2f} (no interval)"
     return f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})"

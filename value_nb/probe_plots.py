@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 ATTENTION, CONTROL_TASK = "#cc78bc", "#de8f05"
 LEVELS = ("#56b4e9", "#ca9161", "#000000")
 LOWEST = 0.35  # where the axis begins, unless something lies below
+ROW = 4.5  # inches of one question of several: up to 18 lines of legend beside it
+NOTE_LINE = 34  # characters of a line in the legend
 GAP = 1.5  # between the last layer of a stack and the first of the next
 QUESTIONS = {
     "VCD": "VCD: do phrase and region belong together?",
@@ -65,7 +68,7 @@ def plot_questions(
     with style.styled():
         ax = style.new_axes(7.6, 4.2) if ax is None else ax
         if result.reason is not None:
-            return draw_reason(ax, title(result), result.reason)
+            return draw_reason(ax, str(result.meta["model"]), result.reason)
         asked = answers.pick_question(result, question)
         if (why := answers.why_not(result, asked)) is not None:
             return draw_reason(ax, f"{title(result)}\n{QUESTIONS.get(asked, asked)}", why)
@@ -87,10 +90,10 @@ def plot_question_panels(result: Result, paper: str | None = None) -> np.ndarray
 
     with style.styled():
         if result.reason is not None:
-            return np.array([draw_reason(style.new_axes(), title(result), result.reason)])
+            return np.array([draw_reason(style.new_axes(), str(result.meta["model"]), result.reason)])
         asked = answers.questions(result)
         figure, axes = plt.subplots(
-            len(asked), 1, squeeze=False, layout="constrained", figsize=(7.6, 3.6 * len(asked) + 0.5)
+            len(asked), 1, squeeze=False, layout="constrained", figsize=(7.6, ROW * len(asked) + 0.5)
         )
         for ax, question in zip(axes[:, 0], asked, strict=True):
             why = answers.why_not(result, question)
@@ -99,7 +102,7 @@ def plot_question_panels(result: Result, paper: str | None = None) -> np.ndarray
                 continue
             draw_question(ax, result, question, None, paper)
             ax.set_title(QUESTIONS.get(question, question))
-            style.legend_outside(ax)
+            style.legend_outside(ax, fontsize=8.5, labelspacing=0.4)
         figure.suptitle(title(result), x=0.01, ha="left", fontsize=11)
     return axes[:, 0]
 
@@ -118,8 +121,7 @@ def draw_question(ax: Axes, result: Result, question: str, subset: str | None, p
     for control, look in others.items():
         _draw_curve(ax, answers.curve(result, question, control, subset), places, *look)
     if subset is None:
-        task = answers.curve(result, question, "none", None, "control_task_accuracy").dropna(subset=["value"])
-        _draw_curve(ax, task, places, CONTROL_TASK, "control task (random labels)", "-.", "v")
+        _draw_control_task(ax, result, question, places)
         _draw_sides(ax, result, question, places)
     _draw_levels(ax, result, question, subset)
     if paper is not None:
@@ -157,6 +159,17 @@ def _draw_curve(
             label=label if k == 0 else None, zorder=3,
         )  # fmt: skip
         ax.fill_between(x[order], lo, hi, color=colour, alpha=0.15, linewidth=0, zorder=2)
+
+
+def _draw_control_task(ax: Axes, result: Result, question: str, places: dict[tuple[str, int], float]) -> None:
+    """The control task by layer; where the data allow none, the legend says so and why."""
+    rows = answers.curve(result, question, "none", None, "control_task_accuracy")
+    defined = rows.dropna(subset=["value"])
+    if defined.empty and len(rows):
+        why = str(rows["note"].iloc[0]).partition(",")[0]
+        ax.plot([], [], " ", label="\n".join(textwrap.wrap(f"control task not defined: {why}", NOTE_LINE)))
+        return
+    _draw_curve(ax, defined, places, CONTROL_TASK, "control task (random labels)", "-.", "v")
 
 
 def _draw_sides(ax: Axes, result: Result, question: str, places: dict[tuple[str, int], float]) -> None:

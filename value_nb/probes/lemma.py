@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 IRREGULAR = {
     "buses": "bus", "feet": "foot", "geese": "goose", "knives": "knife", "leaves": "leaf", "mice": "mouse",
     "people": "person", "scarves": "scarf", "shelves": "shelf", "teeth": "tooth", "wolves": "wolf",
@@ -13,6 +15,7 @@ SIBILANTS = ("sses", "xes", "ches", "shes", "zzes")
 SHORT = 3  # words up to this length end in s without being plurals ("bus", "gas")
 
 
+@lru_cache(maxsize=4096)
 def lemma(noun: str) -> str:
     """The singular in lower case, by a list of exceptions and the endings of English; no dictionary.
 

@@ -99,7 +99,9 @@ def gather(examples: Iterable[Example]) -> list[Picture]:
     for example in examples:
         if example.regions is None:
             continue
-        picture = pictures.setdefault(example.image_id, _picture(example, example.regions))
+        if example.image_id not in pictures:
+            pictures[example.image_id] = _picture(example, example.regions)
+        picture = pictures[example.image_id]
         if picture.split != example.split:
             raise ValueError(
                 f"image {example.image_id!r} is in {picture.split!r} and {example.split!r}; a picture may "
@@ -144,18 +146,39 @@ def plan_relations(pictures: Sequence[Picture], edges: tuple[float, ...], seed: 
     seed
         Of what is drawn.
     """
-    wanted: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for picture in pictures:
-        wanted[picture.split] |= {picture.classes(p) for p in picture.predicates if all(picture.classes(p))}
-    kinds: dict[tuple[str, ...], dict[str, list[_Draw]]] = defaultdict(lambda: {RELATED: [], UNRELATED: []})
-    for picture in pictures:
-        classes = frozenset(wanted[picture.split])
-        related = [pair for pair in picture.predicates if picture.classes(pair) in classes]
-        for label, pairs in ((RELATED, related), (UNRELATED, [*picture.unrelated(classes)])):
-            for pair in pairs:
-                for draw in _draws(picture, pair, label, edges, seed):
-                    kinds[draw.kind][label].append(draw)
-    return _balanced(kinds.values())
+    plan: dict[str, list[Asked]] = defaultdict(list)
+    for duo in _duos(pictures, edges, seed):
+        for draw in duo:
+            plan[draw.example].append(draw.asked)
+    return {example: tuple(asked) for example, asked in plan.items()}
+
+
+def dense_examples(
+    pictures: Sequence[Picture], edges: tuple[float, ...], seed: int, limits: Mapping[str, int]
+) -> frozenset[str]:
+    """Ids of few examples of which VRI asks many pairs: whole matches, drawn by the seed.
+
+    A match is a related pair and its unrelated partner of the same kind, each asked of one example. Of each
+    split matches are taken in an order drawn by the seed, as long as their examples fit into its limit. The
+    first examples of a data set would hold few matches: their number grows with the square of how many
+    pictures there are.
+
+    Parameters
+    ----------
+    pictures, edges, seed
+        As in `plan_relations`.
+    limits
+        Split -> at most so many examples; a split that is not named has none.
+    """
+    chosen: dict[str, set[str]] = {split: set() for split in limits}
+    for related, partner in sorted(
+        _duos(pictures, edges, seed), key=lambda duo: (duo[0].order, duo[0].example)
+    ):
+        split = related.kind[0]
+        grown = chosen.get(split, set()) | {related.example, partner.example}
+        if split in chosen and len(grown) <= limits[split]:
+            chosen[split] = grown
+    return frozenset().union(*chosen.values())
 
 
 def plan_predicates(pictures: Sequence[Picture], k: int, seed: int) -> tuple[Plan, tuple[str, ...]]:
@@ -194,22 +217,40 @@ class _Draw:
     asked: Asked
 
 
-def _draws(picture: Picture, pair: Pair, label: str, edges: tuple[float, ...], seed: int) -> Iterator[_Draw]:
-    where = distance_bin(picture.regions.boxes, *pair, picture.ratio, edges)
+def _duos(pictures: Sequence[Picture], edges: tuple[float, ...], seed: int) -> Iterator[tuple[_Draw, _Draw]]:
+    """Related pairs with an unrelated partner of the same kind each; no pair has two partners."""
+    kinds: dict[tuple[str, ...], tuple[list[_Draw], list[_Draw]]] = defaultdict(lambda: ([], []))
+    for place, pairs in _places(pictures, edges).items():
+        for picture, pair, label in pairs:
+            for draw in _draws(picture, pair, label, place, seed):
+                kinds[draw.kind][label == UNRELATED].append(draw)
+    for both in kinds.values():
+        ordered = (sorted(draws, key=lambda one: (one.order, one.example)) for draws in both)
+        yield from zip(*ordered, strict=False)
+
+
+def _places(
+    pictures: Sequence[Picture], edges: tuple[float, ...]
+) -> dict[tuple[str, ...], list[tuple[Picture, Pair, str]]]:
+    """(split, classes, distance bin) -> its pairs, where there are some with either answer."""
+    wanted: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for picture in pictures:
+        wanted[picture.split] |= {picture.classes(p) for p in picture.predicates if all(picture.classes(p))}
+    found: dict[tuple[str, ...], list[tuple[Picture, Pair, str]]] = defaultdict(list)
+    for picture in pictures:
+        classes = frozenset(wanted[picture.split])
+        related = [pair for pair in picture.predicates if picture.classes(pair) in classes]
+        for label, pairs in ((RELATED, related), (UNRELATED, [*picture.unrelated(classes)])):
+            for pair in pairs:
+                where = str(distance_bin(picture.regions.boxes, *pair, picture.ratio, edges))
+                found[picture.split, *picture.classes(pair), where].append((picture, pair, label))
+    return {place: pairs for place, pairs in found.items() if len({label for *_, label in pairs}) == 2}
+
+
+def _draws(picture: Picture, pair: Pair, label: str, kind: tuple[str, ...], seed: int) -> Iterator[_Draw]:
     for example, subset in picture.tellings(pair, seed):
-        kind = (picture.split, *picture.classes(pair), str(where), subset)
         order = float(seeds.uniforms(f"{example}/{pair}", seed, 1, purpose="relations")[0])
-        yield _Draw(kind, order, example, Asked(*pair, label, subset))
-
-
-def _balanced(kinds: Iterable[Mapping[str, list[_Draw]]]) -> Plan:
-    plan: dict[str, list[Asked]] = defaultdict(list)
-    for kind in kinds:
-        fewest = min(map(len, kind.values()))
-        for draws in kind.values():
-            for draw in sorted(draws, key=lambda one: (one.order, one.example))[:fewest]:
-                plan[draw.example].append(draw.asked)
-    return {example: tuple(asked) for example, asked in plan.items()}
+        yield _Draw((*kind, subset), order, example, Asked(*pair, label, subset))
 
 
 def _picture(example: Example, regions: Regions) -> Picture:

@@ -10,7 +10,7 @@ import numpy as np
 
 from value_nb import stats
 from value_nb.probes.description_length import choose_C_for_code, online_code, sending_order
-from value_nb.probes.linear import Fit, choose_C, fit_many, in_parallel
+from value_nb.probes.linear import Fit, choose_fits, fit_many, in_parallel
 from value_nb.probes.task import NotDefined, Task
 
 if TYPE_CHECKING:
@@ -78,10 +78,12 @@ class Reporter:
         sources = {
             at: self._source(view, view.parts, layers if at == NOWHERE else [at], ids, train) for at in places
         }
-        some = [sources[at] for at in _first_middle_last(places)]
-        C = choose_C(some, task, self.grid, self.n_jobs)
+        tried = _first_middle_last(places)
+        some = [sources[at] for at in tried]
+        C, made = choose_fits(some, task, self.grid, self.n_jobs)
         control = _control(task, self.seed)
-        fits = fit_many(sources, [task, control] if isinstance(control, Task) else [task], C, self.n_jobs)
+        tasks = [task, control] if isinstance(control, Task) else [task]
+        fits = fit_many(sources, tasks, C, self.n_jobs, dict(zip(tried, made, strict=True)))
         for at in places:
             yield from self._fit_rows(view.name, at, task, fits[at])
         if description_length:
@@ -99,12 +101,12 @@ class Reporter:
         if missing:
             raise ValueError(f"baseline {name!r} takes {missing}, and no item has it among what is known")
         ids = self.table.ids
-        yield from self._single(name, NOWHERE, lambda: self.table.known(known, ids), self.table.task(ids))
+        features = self.table.known(known, ids)
+        yield from self._single(name, NOWHERE, lambda: features, self.table.task(ids))
 
     def _single(self, group: str, at: Layer, source: Source, task: Task) -> Iterator[Row]:
         """One classifier with a C of its own and no control task."""
-        C = choose_C([source], task, self.grid, self.n_jobs)
-        (found,) = fit_many({at: source}, [task], C, self.n_jobs)[at]
+        _, (found,) = choose_fits([source], task, self.grid, self.n_jobs)
         yield from self._fit_scores(found, task, at, group)
 
     def _fit_rows(self, group: str, at: Layer, task: Task, fits: list[Fit]) -> Iterator[Row]:
