@@ -16,8 +16,8 @@ from value_nb.ablation import without_image
 from value_nb.aloud import read_aloud
 from value_nb.data.example import Example
 from value_nb.data.senteval import TASKS
-from value_nb.linguistic_aloud import read_tasks
-from value_nb.linguistic_scores import score, scores, verdict
+from value_nb.linguistic_aloud import read_picture, read_tasks
+from value_nb.linguistic_scores import code_table, score, score_table, scores, verdict, verdict_all
 from value_nb.linguistics import mean_region, probe_linguistics
 from value_nb.probes.linguistic import LinguisticProbe
 from value_nb.result import Result, Results
@@ -306,7 +306,7 @@ def test_the_rule_for_heads(change, holds, unbeaten):
     elif holds is False:
         assert f"they do not lie above {' or '.join(unbeaten)}." in said
     else:
-        assert "it cannot be tested whether they know more" in said
+        assert "cannot be tested: without random weights there is nothing to hold it against." in said
 
 
 def test_read_aloud_says_the_numbers():
@@ -338,14 +338,113 @@ def test_read_aloud_of_real_results():
     assert "are longer than the model was trained with" in read_aloud(result)
 
 
+@pytest.mark.parametrize(("rival", "named"), [("length", "length"), ("bag", "bag of words")])
+def test_what_a_rival_answers_entirely_cannot_be_tested(rival, named):
+    """No interval can lie above 1."""
+    result = made(**{rival: 1.0})
+    found = verdict(result)
+    assert found.holds is None and found.unbeaten == [named]
+    assert f"cannot be tested: {named} alone answers every sentence" in read_aloud(result)
+
+
+def test_without_an_interval_nothing_is_tested():
+    nan = float("nan")
+    assert verdict(made(heads=(0.8, nan, nan))).untested == "there is no interval"
+
+
+def undefined() -> Result:
+    return Result("linguistic_probe", pd.DataFrame({"value": []}), {"model": "ours"}, "no stack has text")
+
+
+GOOD, BAD = {}, {"bag": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "held", "holds"),
+    [
+        ([GOOD, GOOD, BAD], ["a", "b"], True),
+        ([GOOD, BAD], ["a"], False),
+        ([BAD], [], False),
+        ([GOOD, {"length": 1.0}], ["a"], True),
+        ([{"control": None}, {"length": 1.0}], [], None),
+    ],
+)
+def test_the_rule_over_all_tasks(tasks, held, holds):
+    """More than half of those that could be tested; half is not most."""
+    results = {name: made(**change) for name, change in zip("abc", tasks, strict=False)}
+    found = verdict_all(results)
+    assert (found.held, found.holds) == (held, holds)
+    assert set(found.tested) | set(found.untested) == set(results)
+    said = {True: "holds here.", False: "does not hold here.", None: "cannot be tested here."}[holds]
+    assert f"“linguistic knowledge is encoded in the attention heads” {said}" in read_tasks(results)
+
+
+def test_tasks_that_are_not_defined_are_not_tested():
+    found = verdict_all({"one_two": undefined(), "three": made()})
+    assert found.untested == {"one two": "no stack has text"} and found.holds is True
+    said = read_tasks({"one_two": undefined()})
+    assert "Not tested, one two: no stack has text." in said and "cannot be tested here" in said
+
+
+def test_states_have_a_verdict_of_their_own():
+    """[CLS] and the mean are equal on validation, so the first is taken: 0.70 (0.65 to 0.75) at layer 1."""
+    found = verdict(made(bag=0.6), "embedding")
+    assert (found.value, found.holds) == (0.7, True)
+    assert found.rivals == {"random weights": 0.4, "bag of words": 0.6, "length": 0.5}
+    assert verdict(made(bag=0.65), "embedding").holds is False, "the interval ends there"
+    results = {"one": made(bag=0.74), "two": made(bag=0.6)}
+    assert verdict_all(results).held == ["one", "two"]
+    assert verdict_all(results, "embedding").held == ["two"]
+    with pytest.raises(ValueError, match="view='mean'; expected one of 'heads', 'embedding'"):
+        verdict(made(), "mean")
+
+
+def test_verdicts_are_of_one_model():
+    assert verdict_all({}).holds is None
+    other = made()
+    other = Result(other.probe, other.frame, other.meta | {"model": "theirs"})
+    with pytest.raises(ValueError, match=r"results of 2 models came \(ours, theirs\)"):
+        verdict_all({"one": made(), "two": other})
+
+
 def test_several_tasks_read_aloud():
     results = Results({"one": made(), "two": made(bag=0.9), "three": made(control=None)})
     said = read_tasks(results)
     assert "in 0 of 3 tasks." in said, "0.65 is below the bag's 0.7"
-    assert "random weights, bag of words and length in 1 of 3 tasks (one)" in said
-    assert "so not tested: three." in said
+    assert "random weights, bag of words and length in 1 of 2 tasks (one)" in said
+    assert "Not tested, three: without random weights there is nothing to hold it against." in said
     low = read_tasks({"one": made(bag=0.6)})
-    assert "length and majority in 1 of 1 tasks (one)" in low
+    assert "length and majority in 1 of 1 task (tree depth)" in low
+
+
+def test_tables_by_hand():
+    table = score_table({"one": made()})
+    assert table.index.tolist() == ["tree depth"]
+    assert table.iloc[0].to_dict() == pytest.approx(
+        {"[CLS]": 0.7, "mean": 0.71, "heads": 0.8, "[CLS], random weights": 0.4, "mean, random weights": 0.4,
+         "heads, random weights": 0.6, "majority": 0.5, "length": 0.5, "bag of words": 0.7}
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"run it with LinguisticProbe\(description_length=True\)"):
+        code_table(made())
+
+
+def test_description_lengths_are_those_of_the_best_layer():
+    coder = LinguisticProbe(description_length=True, n_jobs=1, grid=(0.01,))
+    tasks = {"first": sentences(n=40)}
+    result = probe_linguistics(tiny_model("bert"), tasks, coder, progress=False, controls="none")["first"]
+    table = code_table(result)
+    assert list(table.index) == ["[CLS]", "mean", "heads"]
+    for group, row in table.iterrows():
+        own = score(result, group, measure="description_length")
+        assert (row["bits per label"], row["accuracy"]) == (own["value"], score(result, group)["value"])
+        assert row["compression"] == pytest.approx(1 / row["bits per label"]), "two classes: 1 bit each"
+
+
+def test_how_the_picture_was_taken_away_is_what_the_result_says():
+    result = run("lxmert", pictures=tiny_examples(6, seed=5), controls="none")["first"]
+    said = read_picture(result).splitlines()
+    assert [line.partition(":")[0] for line in said] == ["none", "mean region"]
+    assert "left out: mean region: does not apply" in read_picture(run("uniter", controls="none")["first"])
 
 
 def test_results_of_other_probes_are_refused():

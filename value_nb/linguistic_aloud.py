@@ -25,21 +25,18 @@ def sentences(result: Result) -> str:
 
 def read_tasks(results: Mapping[str, Result]) -> str:
     """What the results of several tasks say together: where states and heads beat what needs no model."""
-    many = {task.replace("_", " "): scores.check(result) for task, result in results.items()}
-    above = [task for task, result in many.items() if _beats_baselines(result)]
-    verdicts = {task: scores.verdict(result) for task, result in many.items()}
-    holding = [task for task, found in verdicts.items() if found.holds]
-    untested = [task for task, found in verdicts.items() if found.holds is None]
-    first = next(iter(many.values())).meta
-    lines = [
-        f"{first['model']}, {len(many)} probing tasks.",
-        "At the layer and pooling that are best on validation, its states lie above bag of words, length and "
-        f"majority in {_counted(above, len(many))}.",
-        "The attention of its heads lies above random weights, bag of words and length in "
-        f"{_counted(holding, len(many))}.",
-    ]
-    if untested:
-        lines.append(f"Without all three rivals, so not tested: {', '.join(untested)}.")
+    found = scores.verdict_all(results)
+    many = [result for result in results.values() if result.reason is None]
+    above = [scores.task_name(result) for result in many if _beats_baselines(result)]
+    first = next(iter(results.values())).meta
+    lines = [f"{first['model']}, {len(results)} probing task{'s' * (len(results) != 1)}."]
+    if many:
+        lines.append(
+            "At the layer and pooling that are best on validation, its states lie above bag of words, length "
+            f"and majority in {_counted(above, len(many))}."
+        )
+    lines.append(verdict_sentence(found))
+    lines += [f"Not tested, {task}: {why}." for task, why in found.untested.items()]
     if first.get("gate_met") is False:
         from value_nb.aloud import GATE
 
@@ -47,15 +44,32 @@ def read_tasks(results: Mapping[str, Result]) -> str:
     return "\n".join(lines)
 
 
+def read_picture(result: Result) -> str:
+    """How each condition was made, and what does not apply, one to a line: what the result itself says."""
+    said = [f"{name}: {note}" for name, note in result.meta["control_notes"].items()]
+    return "\n".join([*said, *(f"left out: {one}" for one in result.meta["controls_left_out"])])
+
+
+def verdict_sentence(found: scores.Verdicts) -> str:
+    """The rule over all tasks in one sentence: "... holds here", "does not hold" or "cannot be tested"."""
+    claim = "“linguistic knowledge is encoded in the attention heads”"
+    if found.holds is None:
+        return f"On no task can the heads be held against all their rivals, so {claim} cannot be tested here."
+    said = "holds" if found.holds else "does not hold"
+    return (
+        "The attention of its heads lies above random weights, bag of words and length in "
+        f"{_counted(found.held, len(found.tested))}, so {claim} {said} here."
+    )
+
+
 def _beats_baselines(result: Result) -> bool:
     """Whether the pooling that is best on validation lies above every baseline with its interval."""
-    choices = {g: scores.score(result, g, measure="validation_accuracy")["value"] for g in scores.EMBEDDINGS}
-    own = scores.score(result, max(choices, key=lambda group: choices[group]))
+    own = scores.score(result, scores.best_pooling(result))
     return bool(all(own["lo"] > scores.score(result, b)["value"] for b in scores.BASELINES))
 
 
 def _counted(tasks: list[str], n: int) -> str:
-    return f"{len(tasks)} of {n} tasks" + (f" ({', '.join(tasks)})" if tasks else "")
+    return f"{len(tasks)} of {n} task{'s' * (n != 1)}" + (f" ({', '.join(tasks)})" if tasks else "")
 
 
 def _where(result: Result) -> str:
@@ -95,8 +109,8 @@ def _heads(result: Result) -> str:
     said = f"Statistics of the heads' attention get {found.value:.2f} ({found.lo:.2f} to {found.hi:.2f})"
     if "random weights" in found.rivals:
         said += f", with random weights {found.rivals['random weights']:.2f}"
-    if found.holds is None:
-        return f"{said}; without random weights it cannot be tested whether they know more."
+    if found.untested:
+        return f"{said}; whether they know more cannot be tested: {found.untested}."
     if found.holds:
         return f"{said}; they lie above random weights, bag of words and length."
     return f"{said}; they do not lie above {' or '.join(found.unbeaten)}."

@@ -11,6 +11,7 @@ import numpy as np
 from value_nb import linguistic_scores as scores
 from value_nb import style
 from value_nb.curves import draw_curve
+from value_nb.reasons import draw_reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,16 +21,24 @@ if TYPE_CHECKING:
 
 COLOURS = {"[CLS]": style.OURS, "mean": "#de8f05", "heads": "#cc78bc"}
 MARKERS = {"[CLS]": "o", "mean": "s", "heads": "D"}
+CONTROL_TASK = "#ca9161"
 BASELINES: dict[str, Any] = {
     "majority": (0, (1, 1.5)), "length": (0, (4, 2)), "bag of words": "-"
 }  # fmt: skip
 """Baseline -> how its line is drawn."""
+LABELS = {"accuracy": "accuracy on {task}", "selectivity": "selectivity on {task}"}
+"""Measure by layer -> what its axis says."""
 GATE = "quality gate not met: this model cannot support the figure"
 COLUMNS = 3  # of panels
 
 
-def plot_linguistic(result: Result, ax: Axes | None = None, pooling: str = "both") -> Axes:
-    """One probing task by layer: accuracy on test with its interval, beside controls and baselines.
+def plot_linguistic(
+    result: Result, ax: Axes | None = None, pooling: str = "both", measure: str = "accuracy"
+) -> Axes:
+    """One probing task by layer, on test with its interval, beside controls and baselines.
+
+    With one pooling the control task's accuracy is drawn too; between it and the accuracy lies the
+    selectivity. Where the selectivity is not defined, the axes say why.
 
     Parameters
     ----------
@@ -39,23 +48,34 @@ def plot_linguistic(result: Result, ax: Axes | None = None, pooling: str = "both
         Where to draw; None makes a new figure.
     pooling
         "[CLS]", "mean" or "both".
+    measure
+        "accuracy", or "selectivity" (accuracy minus that on the control task; no levels of baselines).
 
     Raises
     ------
     ValueError
-        For another probe's result, or another pooling.
+        For another probe's result, another pooling or measure.
     """
     if pooling not in (*scores.EMBEDDINGS, "both"):
         raise ValueError(f"pooling={pooling!r}; expected '[CLS]', 'mean' or 'both'")
-    rows = scores.check(result).select(measure="accuracy")
+    if measure not in LABELS:
+        raise ValueError(f"measure={measure!r}; expected one of {', '.join(map(repr, LABELS))}")
+    rows = scores.check(result).select(measure=measure)
     shown = scores.EMBEDDINGS if pooling == "both" else (pooling,)
     with style.styled():
         ax = style.new_axes() if ax is None else ax
-        places = _places(rows)
+        if measure == "selectivity" and (why := scores.no_selectivity(result)):
+            return draw_reason(ax, f"Selectivity of {_heading(result)[0]}", why)
+        places = places_of(result)
         for group in shown:
             _draw_layers(ax, rows[rows["group"] == group], group, places)
-        _draw_levels(ax, result)
-        _dress(ax, result, places)
+        if measure == "accuracy":
+            if pooling != "both":
+                _draw_control_task(ax, result, pooling, places)
+            _draw_levels(ax, result)
+        else:
+            ax.axhline(0.0, color="#303030", linewidth=1.1, zorder=1)
+        _dress(ax, result, places, measure)
         style.legend_outside(ax)
     return ax
 
@@ -200,10 +220,11 @@ def _title(many: Sequence[Mapping[str, Result]]) -> str:
     return "\n".join(lines)
 
 
-def _places(rows: pd.DataFrame) -> dict[tuple[str, int], int]:
-    """(stack, layer) -> its place on the axis: stacks one after the other, a gap between them."""
+def places_of(result: Result) -> dict[tuple[str, int], int]:
+    """(stack, layer) -> its place on the axis of layers: stacks one after the other, a gap between them."""
     found: dict[tuple[str, int], int] = {}
-    layers = rows[rows["layer"].notna()] if "layer" in rows else rows.iloc[:0]
+    frame = result.select(measure="accuracy")
+    layers = frame[frame["layer"].notna()] if "layer" in frame else frame.iloc[:0]
     start = 0
     for stack in layers["stack"].unique():
         numbers = sorted(set(layers[layers["stack"] == stack]["layer"].astype(int)))
@@ -223,6 +244,16 @@ def _draw_layers(ax: Axes, rows: pd.DataFrame, group: str, places: dict[tuple[st
         seen = own[(own["control"] == "mean region") & (own["stack"] == "cross")]
         draw_curve(ax, seen, label=region, line="--", **look)
         draw_curve(ax, own[own["control"] == "none"], label=model, line="-", **look)
+
+
+def _draw_control_task(ax: Axes, result: Result, group: str, places: dict[tuple[str, int], int]) -> None:
+    """Accuracy on labels drawn at random for each final content word; nothing where it is not defined."""
+    if scores.no_selectivity(result):
+        return
+    rows = result.select(measure="control_task_accuracy", group=group, control="none")
+    for number, own in enumerate(_by_stack(rows, places)):
+        label = "control task:\nrandom label a word" if number == 0 else ""
+        draw_curve(ax, own, CONTROL_TASK, label, "-.", "v")
 
 
 def _spread(rows: pd.DataFrame) -> pd.DataFrame:
@@ -251,14 +282,19 @@ def _draw_levels(ax: Axes, result: Result) -> None:
     ax.axhspan(own["lo"], own["hi"], color=colour, alpha=0.15, linewidth=0, zorder=0)
 
 
-def _dress(ax: Axes, result: Result, places: dict[tuple[str, int], int]) -> None:
+def _dress(ax: Axes, result: Result, places: dict[tuple[str, int], int], measure: str) -> None:
     stacks = list(dict.fromkeys(stack for stack, _ in places))
     ax.set_xticks(list(places.values()), [str(layer) for _, layer in places])
     ax.set_xlabel("layer of the " + ", then of the ".join(stacks) + " stack (0: what enters)")
-    ax.set_ylabel(f"accuracy on {scores.task_name(result)}")
+    ax.set_ylabel(LABELS[measure].format(task=scores.task_name(result)))
     ax.grid(axis="y")
     ax.set_axisbelow(True)
+    ax.set_title("\n".join(_heading(result)))
+
+
+def _heading(result: Result) -> list[str]:
+    """Lines of the title: model, task and n; the gate where it is missed."""
     meta = result.meta
     n = int(scores.score(result, "majority")["n"])
     lines = [f"{meta['model']} on {meta['data']}, {n:,} test sentences"]
-    ax.set_title("\n".join(lines + ([GATE] if meta.get("gate_met") is False else [])))
+    return lines + ([GATE] if meta.get("gate_met") is False else [])

@@ -16,10 +16,10 @@ import numpy as np
 
 from value_nb.ablation import without_image
 from value_nb.data.example import Example, Regions
-from value_nb.data.senteval import TASKS
 from value_nb.data.splits import load_splits
 from value_nb.probes.linguistic import LinguisticProbe
 from value_nb.probes.trained_length import trained_length
+from value_nb.probing_tasks import chosen_tasks
 from value_nb.result import Result, Results
 from value_nb.sweep import Choice, sweep
 
@@ -44,17 +44,39 @@ NOT_GIVEN = "mean region: left out, no pictures were given to take the mean of (
 NOT_NEEDED = "mean region: does not apply, {model} does without a picture exactly"
 
 
-def linguistic_tasks(source: str = "mini-senteval") -> tuple[str, ...]:
-    """Names of the nine probing tasks as data sets: "mini-senteval/tree_depth", ...
+def linguistic_tasks(source: str = "mini-senteval", tasks: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Names of the nine probing tasks, or of some of them, as data sets: "mini-senteval/tree_depth", ...
 
     Parameters
     ----------
     source
         "mini-senteval" (bundled) or "senteval" (the real ones).
+    tasks
+        Names of tasks without the source; None: all nine.
+
+    Raises
+    ------
+    ValueError
+        For another source or task.
     """
     if source not in SOURCES:
         raise ValueError(f"source={source!r}; expected one of {', '.join(map(repr, SOURCES))}")
-    return tuple(f"{source}/{task}" for task in TASKS)
+    return chosen_tasks(source, tasks)
+
+
+def text_controls(model: str, control: str = "mini-bert") -> list[str]:
+    """The text-only model that a model is set beside; none where it is that model, or is not on this machine.
+
+    Parameters
+    ----------
+    model, control
+        Names of `value_nb.models()`.
+    """
+    from value_nb.models.registry import models
+
+    table = models()
+    present = set(table.loc[table["present"], "name"])
+    return [control] if control in present and control != model else []
 
 
 def probe_linguistics(

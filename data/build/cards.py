@@ -44,6 +44,7 @@ def write(name: str, out: Path | str, seed: int = 0) -> Path:
     text_only = read(_trained(out, "mini-bert")) if name in model_configs.GATED else None
     metrics = measures.measure(read(directory), text_only, corpus, captions, MEASURE_SEED)
     card = make_card(directory.name, training, metrics, corpus, len(captions), out)
+    card["trained_length"] = trained_length(out / "work")
     card["config"] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     path = directory / "card.json"
     path.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -58,6 +59,15 @@ def _trained(out: Path, run: str) -> Path:
     if not (directory / "training.json").is_file():
         raise ValueError(f"{directory} holds no trained model; run data.build.pretrain first")
     return directory
+
+
+def trained_length(work: Path) -> int:
+    """Positions of the longest caption of pre-training, [CLS] and [SEP] included; all models saw the same.
+
+    Of the corpus only that array is read.
+    """
+    with np.load(work / "corpus-pretrain.npz", allow_pickle=False) as corpus:
+        return int(corpus["length"].max())
 
 
 def read(directory: Path) -> Predictor:
@@ -75,7 +85,7 @@ def make_card(
     n_captions: int,
     out: Path,
 ) -> dict[str, Any]:
-    """The content of card.json, without the model's config."""
+    """The content of card.json, without the trained length and the model's config."""
     sees = "matching AUC" in metrics
     conditions = gate.criteria(metrics) if sees else []
     return {
@@ -180,7 +190,8 @@ def _made(card: dict[str, Any]) -> str:
     lines = [
         f"- {card['steps']:,} steps of {training['batch']} captions, seed {card['seed']}, from "
         f"{training['started_from']}",
-        f"- {data['captions']:,} captions of {data['pictures']:,} drawn pictures",
+        f"- {data['captions']:,} captions of {data['pictures']:,} drawn pictures, the longest of "
+        f"{card['trained_length']} positions",
         f"- AdamW, peak learning rate {training['peak_learning_rate']:g}, warm-up "
         f"{training['warmup_share']:.0%}, then linear to 0",
         f"- words hidden: {hidden}, whole words",

@@ -14,6 +14,7 @@ from data.build import cards, curve_figure, learners, model_configs, pretrain, s
 from data.build.objectives import FeatureScale, matching_target, pair_losses
 from data.build.training_corpus import TrainingCorpus
 from tests.build.tiny_corpus import PIECES, tiny_corpus, write_tiny
+from value_nb.probes.trained_length import trained_length
 
 STEPS = 3
 
@@ -62,6 +63,9 @@ def test_both_models_are_loaded_by_name_of_directory_with_their_cards(out):
         model = vnb.load_model(directory)
         assert model.gate_met is card["gate_met"] is (None if name == "mini-bert" else False)
         assert (card["steps"], card["seed"], card["name"]) == (STEPS, 0, name)
+        longest = int(TrainingCorpus.load(out / "work", "pretrain").length.max())
+        assert card["trained_length"] == trained_length(model) == longest > 2
+        assert f"the longest of {longest} positions" in (directory / "card.md").read_text()
         assert sorted(p.name for p in directory.iterdir()) == [
             "card.json", "card.md", "config.json", "curve.csv", "curve.svg", "model.safetensors",
             "tokenizer.json", "training.json",

@@ -191,11 +191,11 @@ def test_frames_say_seed_and_step(trained: Path) -> None:
 
 def test_a_checkpoint_does_not_wear_the_card_of_the_end(trained: Path) -> None:
     (trained / "mini-uniter" / "card.json").write_text(
-        json.dumps({"seed": 0, "gate_met": True, "steps": 3500})
+        json.dumps({"seed": 0, "gate_met": True, "steps": 3500, "trained_length": 24})
     )
     assert load_model("mini-uniter").gate_met is True
     early = load_model("mini-uniter", step=500)
-    assert early.gate_met is None and early.card == {"steps": 500, "seed": 0}
+    assert early.gate_met is None and early.card == {"steps": 500, "seed": 0, "trained_length": 24}
 
 
 def test_seeds_and_steps_that_there_are_not(trained: Path) -> None:

@@ -168,8 +168,8 @@ def load_model(
     seed
         Which of the trainings of a named model; None: 0.
     step
-        A checkpoint along the training, which nobody has measured: its card holds steps and seed only. None:
-        the end of the training.
+        A checkpoint along the training, which nobody has measured: its card holds how it was trained only.
+        None: the end of the training.
 
     Raises
     ------
@@ -260,8 +260,8 @@ def _card(found: Found) -> dict[str, Any]:
     card = read_json(found.training / "card.json")
     if found.run.step is None:
         return card
-    seed = card.get("seed", found.run.seed or 0)
-    return {"steps": found.run.step, "seed": seed}
+    known = {"steps": found.run.step, "seed": card.get("seed", found.run.seed or 0)}
+    return known | {name: card[name] for name in ("trained_length",) if name in card}
 
 
 def _locate(name_or_path: str | Path, seed: int | None, step: int | None) -> Found:

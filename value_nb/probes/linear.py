@@ -141,10 +141,27 @@ def choose_C(
         Fits at the same time, -1 for one on each core.
     """
 
-    def mistakes(source: Source, C: float) -> float:
-        return float(1 - fit(source(), task, C).val.mean())
+    return choose_fits(sources, task, grid, n_jobs)[0]
 
-    return best_C(mistakes, sources, grid, n_jobs)
+
+def choose_fits(
+    sources: Sequence[Source], task: Task, grid: Sequence[float] = GRID, n_jobs: int | None = -1
+) -> tuple[float, list[Fit]]:
+    """The penalty of `choose_C`, and the fits of the sources with it, which need not be made again.
+
+    Parameters and order of the fits as there.
+    """
+    made: dict[tuple[int, float], Fit] = {}
+
+    def mistakes(source: Source, C: float) -> float:
+        found = made[id(source), C] = fit(source(), task, C)
+        return float(1 - found.val.mean())
+
+    C = best_C(mistakes, sources, grid, n_jobs)
+    for source in sources:
+        if (id(source), C) not in made:  # nothing was to be chosen
+            mistakes(source, C)
+    return C, [made[id(source), C] for source in sources]
 
 
 def best_C(
@@ -167,7 +184,11 @@ def best_C(
 
 
 def fit_many(
-    sources: Mapping[Key, Source], tasks: Sequence[Task], C: float, n_jobs: int | None = -1
+    sources: Mapping[Key, Source],
+    tasks: Sequence[Task],
+    C: float,
+    n_jobs: int | None = -1,
+    first: Mapping[Key, Fit] | None = None,
 ) -> dict[Key, list[Fit]]:
     """Fit every source (a layer) to every task; features of a source are read once.
 
@@ -180,17 +201,21 @@ def fit_many(
         On the same examples: the task itself, and its control task.
     C, n_jobs
         As in `fit` and `choose_C`.
+    first
+        Key -> the fit of that source to the first task, where there is one already (`choose_fits`).
 
     Returns
     -------
     Key -> one `Fit` for each task.
     """
+    there = first or {}
 
-    def work(source: Source) -> list[Fit]:
-        features = source()
-        return [fit(features, task, C) for task in tasks]
+    def work(key: Key, source: Source) -> list[Fit]:
+        made = [there[key]] if key in there else []
+        features = source() if len(made) < len(tasks) else None
+        return made + [fit(features, task, C) for task in tasks[len(made) :]]
 
-    done = in_parallel([partial(work, source) for source in sources.values()], n_jobs)
+    done = in_parallel([partial(work, key, source) for key, source in sources.items()], n_jobs)
     return dict(zip(sources, done, strict=True))
 
 

@@ -14,8 +14,11 @@ TRAINED = {
     "mini-bert": MINI, "mini-uniter": MINI, "mini-lxmert": MINI, "mini-vilbert": MINI,
     "uniter-base": 62, "lxmert-base": 20,
 }  # fmt: skip
-"""Longest sentence of pre-training in positions, [CLS] and [SEP] included: the miniature's captions; UNITER's
-60 word pieces, LXMERT's `max_seq_length`. Models that are not here: not known."""
+"""Longest sentence of pre-training in positions, [CLS] and [SEP] included, of models whose card does not say
+it: the miniature's captions; UNITER's 60 word pieces, LXMERT's `max_seq_length`."""
+
+ON_CARD = "trained_length"
+"""Name of it on a model's card."""
 
 BEYOND = "beyond_trained_length"
 """Name of what longer sentences are scored under, and of the measure that says how many they are."""
@@ -24,6 +27,9 @@ BEYOND = "beyond_trained_length"
 def trained_length(model: VLModel) -> int | None:
     """Positions of the longest sentence that a model was pre-trained with, specials included.
 
-    None where it is not known: then no sentence is flagged, unless the reader says how long it is.
+    As its card says; else as the table `TRAINED` says for a model of its name. None where neither knows:
+    then no sentence is flagged, unless the reader says how long it is. (How many positions a model has room
+    for does not tell: UNITER has 512 and was never given more than 62.)
     """
-    return TRAINED.get(Run.parse(model.name.split(" [")[0]).model)
+    said = model.card.get(ON_CARD)
+    return int(said) if said is not None else TRAINED.get(Run.parse(model.name.split(" [")[0]).model)

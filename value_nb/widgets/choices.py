@@ -31,6 +31,9 @@ class Choices(VBox):
         Use every example and show `n_examples` without using it.
     pictures
         Offer only models and data sets that have pictures; False offers those of text alone, too.
+    families
+        Of the data sets of sentences offer, in place of single tasks, their families: "mini-senteval" for
+        "mini-senteval/tree_depth" and the others; nothing else.
 
     Attributes
     ----------
@@ -51,7 +54,13 @@ class Choices(VBox):
     n_examples = State("How many examples to use.")
 
     def __init__(
-        self, model: str, dataset: str, n_examples: int, full: bool = False, pictures: bool = True
+        self,
+        model: str,
+        dataset: str,
+        n_examples: int,
+        full: bool = False,
+        pictures: bool = True,
+        families: bool = False,
     ) -> None:
         models = present_models(pictures)
         if Path(model).is_dir() and model not in models:
@@ -59,7 +68,7 @@ class Choices(VBox):
         self.full = bool(full)
         self.controls: dict[str, Any] = {
             "model": _dropdown("model", models),
-            "dataset": _dropdown("data", present_datasets(pictures)),
+            "dataset": _dropdown("data", present_families() if families else present_datasets(pictures)),
             "n_examples": BoundedIntText(
                 value=1, min=1, max=MOST, description="examples", layout=Layout(width="170px"), disabled=full
             ),
@@ -95,6 +104,12 @@ def present_datasets(pictures: bool = True) -> list[str]:
     table = datasets()
     fit = table["present"] & ((table["kind"] != "sentences") | (not pictures))
     return [str(name) for name in table.loc[fit, "name"]]
+
+
+def present_families() -> list[str]:
+    """Families of the tasks of sentences on this machine: "mini-senteval"."""
+    tasks = set(present_datasets(pictures=False)) - set(present_datasets())
+    return sorted({name.partition("/")[0] for name in tasks})
 
 
 def _dropdown(label: str, options: list[str]) -> Any:
