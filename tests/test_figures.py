@@ -8,7 +8,8 @@ import nbformat
 import pytest
 
 from value_nb import figures
-from value_nb.figures import NotebookFailed, execute, fingerprint, run_series, title
+from value_nb.figures import fingerprint, plan, run_series, title
+from value_nb.notebook_run import NotebookFailed, execute, with_parameters
 
 KEEP = """
 from matplotlib.figure import Figure
@@ -42,20 +43,22 @@ def test_series_keeps_figures_caches_and_reports_failures(
     assert "02_bad.ipynb: ZeroDivisionError" in page
     assert "<b>A" not in page
 
-    monkeypatch.setattr(figures, "execute", lambda path, environ: pytest.fail(f"{path} was run again"))
+    monkeypatch.setattr(
+        figures, "execute", lambda path, environ, parameters: pytest.fail(f"{path} was run again")
+    )
     assert run_series([good], out) == runs[:1]
 
-    monkeypatch.setattr(figures, "execute", lambda path, environ: None)
+    monkeypatch.setattr(figures, "execute", lambda path, environ, parameters: None)
     changed = write(tmp_path, "01_good", KEEP, "1 + 1")
     assert run_series([changed], out)[0].key != runs[0].key
     assert [path.name for path in (out / "01_good").iterdir()] == [".run.json"]
 
 
 def test_a_failure_takes_the_old_figures_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path, environ: dict[str, str]) -> None:
+    def fail(path: Path, environ: dict[str, str], parameters: dict[str, str]) -> None:
         raise NotebookFailed("no")
 
-    monkeypatch.setattr(figures, "execute", lambda path, environ: None)
+    monkeypatch.setattr(figures, "execute", lambda path, environ, parameters: None)
     path = write(tmp_path, "01_a", "1")
     run_series([path], tmp_path / "out")
     monkeypatch.setattr(figures, "execute", fail)
@@ -66,12 +69,45 @@ def test_a_failure_takes_the_old_figures_away(tmp_path: Path, monkeypatch: pytes
 def test_runs_of_removed_notebooks_are_forgotten_and_other_folders_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "execute", lambda path, environ: None)
+    monkeypatch.setattr(figures, "execute", lambda path, environ, parameters: None)
     out = tmp_path / "out"
     run_series([write(tmp_path, "01_a", "1"), write(tmp_path, "02_b", "1")], out)
     (out / "mine").mkdir()
     run_series([tmp_path / "02_b.ipynb"], out)
     assert sorted(path.name for path in out.iterdir()) == ["02_b", "index.html", "mine"]
+
+
+def choosing(folder: Path, name: str, *cells: str) -> Path:
+    """A notebook whose parameters cell has a MODEL and a FULL."""
+    path = write(folder, name, 'MODEL = "own"  # or another\nFULL = False\nother = 1 + 1', *cells)
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].metadata["tags"] = ["parameters"]
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_a_notebook_that_chooses_is_run_with_every_model(tmp_path: Path) -> None:
+    out, keep = tmp_path / "out", KEEP + "\nkeep(MODEL, axes)"
+    notebooks = [choosing(tmp_path, "01_a", keep), write(tmp_path, "02_b", KEEP)]
+    runs = run_series(notebooks, out, models=["one", "two"], n_jobs=2)
+    assert [run.error for run in runs] == [""] * 3
+    assert [run.name for run in runs] == ["01_a--one", "01_a--two", "02_b"]
+    assert (out / "01_a--one" / "one.svg").is_file() and (out / "01_a--two" / "two.svg").is_file()
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert page.index("About 01_a: one") < page.index("About 01_a: two") < page.index("About 02_b")
+    assert [job.name for job in plan(notebooks)] == ["01_a", "02_b"]
+    run_series(notebooks, out, models=["two"])
+    assert sorted(path.name for path in out.iterdir()) == ["01_a--two", "02_b", "index.html"]
+
+
+def test_parameters_are_set_behind_their_cell_and_unknown_ones_refused(tmp_path: Path) -> None:
+    path = choosing(tmp_path, "a", "print(MODEL, FULL)")
+    assert execute(path, parameters={"FULL": True}).cells[-1].outputs[0]["text"] == "own True\n"
+    notebook = nbformat.read(path, as_version=4)
+    with pytest.raises(ValueError, match="no parameter 'MODELS' in this notebook; it has: MODEL, FULL"):
+        with_parameters(notebook, {"MODELS": 1})
+    with pytest.raises(ValueError, match="it has: none"):
+        execute(write(tmp_path, "b", "1"), parameters={"MODEL": "x"})
 
 
 def test_execute_runs_in_the_notebooks_folder_and_leaves_the_file_alone(tmp_path: Path) -> None:

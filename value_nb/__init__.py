@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from value_nb import paper, plots
     from value_nb.ablation import ablate_heads, without_image
     from value_nb.controls import Mismatched, RandomWeights
+    from value_nb.cross_modal_ablation import cross_modal_ablation
     from value_nb.data.example import Example
     from value_nb.data.registry import datasets, load_dataset
     from value_nb.data.splits import load_splits
     from value_nb.export import keep
+    from value_nb.growth import watch_growth
+    from value_nb.head_ablation import ablation_curve
     from value_nb.linguistics import linguistic_tasks, probe_linguistics
+    from value_nb.measure import measure_models, measure_observations
     from value_nb.models.registry import load_model, models, training_curve
+    from value_nb.pointed_heads import pointed_heads
     from value_nb.probes.coreference import CoreferenceProbe
     from value_nb.probes.coreference_attention import CoreferenceAttention
     from value_nb.probes.crossmodal import CrossModalHeads
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from value_nb.probes.modality import ModalityImportance
     from value_nb.probes.relations import RelationProbe
     from value_nb.result import load_result
+    from value_nb.scoreboard import scoreboard
     from value_nb.sweep import sweep
     from value_nb.trace import Trace
 
@@ -54,6 +60,8 @@ _HOMES: dict[str, str | None] = {
     "RelationProbe": "probes.relations",
     "Trace": "trace",
     "ablate_heads": "ablation",
+    "ablation_curve": "head_ablation",
+    "cross_modal_ablation": None,
     "datasets": "data.registry",
     "keep": "export",
     "linguistic_tasks": "linguistics",
@@ -61,19 +69,30 @@ _HOMES: dict[str, str | None] = {
     "load_model": "models.registry",
     "load_result": "result",
     "load_splits": "data.splits",
+    "measure_models": "measure",
+    "measure_observations": "measure",
     "models": None,
     "paper": None,
     "plots": None,
+    "pointed_heads": None,
     "probe_linguistics": "linguistics",
+    "scoreboard": None,
     "sweep": None,
     "training_curve": "models.registry",
+    "watch_growth": "growth",
     "widgets": None,
     "without_image": "ablation",
 }
 
 # An imported submodule takes its own name in the package, so a function of that name could not be
 # reached. These modules can be called instead: `vnb.sweep(...)` is `value_nb.sweep.sweep(...)`.
-_CALLED = {"models": "models.registry", "sweep": "sweep"}
+_CALLED = {
+    "cross_modal_ablation": "cross_modal_ablation",
+    "models": "models.registry",
+    "pointed_heads": "pointed_heads",
+    "scoreboard": "scoreboard",
+    "sweep": "sweep",
+}
 
 __all__ = [
     "CoreferenceAttention",
@@ -89,6 +108,8 @@ __all__ = [
     "Trace",
     "__version__",
     "ablate_heads",
+    "ablation_curve",
+    "cross_modal_ablation",
     "datasets",
     "keep",
     "linguistic_tasks",
@@ -96,12 +117,17 @@ __all__ = [
     "load_model",
     "load_result",
     "load_splits",
+    "measure_models",
+    "measure_observations",
     "models",
     "paper",
     "plots",
+    "pointed_heads",
     "probe_linguistics",
+    "scoreboard",
     "sweep",
     "training_curve",
+    "watch_growth",
     "widgets",
     "without_image",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from value_nb import coreference_aloud, crossmodal, importance, linguistic_aloud, probe_aloud
+from value_nb import ablation_aloud, coreference_aloud, crossmodal, importance, linguistic_aloud, probe_aloud
 
 if TYPE_CHECKING:
     from value_nb.result import Result
@@ -68,7 +68,7 @@ def _change(result: Result) -> list[str]:
         "so here the last layer is less fused than the first",
         "so these pictures cannot tell whether the last layer is more fused than the first",
     )
-    interval = f"95 % interval {row['lo']:+.2f} to {row['hi']:+.2f}"
+    interval = _interval(row)
     return [f"The change is {row['value']:+.2f} ({interval}), {said}."]
 
 
@@ -147,7 +147,7 @@ def _beyond_counts(result: Result, direction: str) -> str:
     """The head that gives most across beyond the share of positions, without specials."""
     found = crossmodal.heads(result, "mass_minus_expected", direction, "excluded")
     top = found[found["control"] == "none"].sort_values("value", kind="stable").iloc[-1]
-    interval = f"95 % interval {top['lo']:+.2f} to {top['hi']:+.2f}"
+    interval = _interval(top)
     return (
         f"With [CLS] and [SEP] left out, head {top['head']} of layer {top['layer']} gives most across beyond "
         f"the share of positions: {top['value']:+.2f} ({interval})."
@@ -162,13 +162,21 @@ def _subset_of_heads(result: Result, direction: str) -> list[str]:
     said = "holds" if found.holds else "does not hold"
     return [
         f"{found.above} of {found.heads} heads lie above {found.threshold:+.2f}, the 99th percentile of "
-        f"{_models(crossmodal.RANDOM_MODELS)}, so “a subset of heads is tailored to cross-modal "
-        f"interaction” {said} here."
+        f"{_models(crossmodal.RANDOM_MODELS)} (chance gives {found.least} or more in fewer than 5 of 100 "
+        f"models), so “a subset of heads is tailored to cross-modal interaction” {said} here."
     ]
 
 
 def _coreference(result: Result) -> str:
     return "\n".join([_where(result), *coreference_aloud.sentences(result)])
+
+
+def _cross_modal_ablation(result: Result) -> str:
+    return "\n".join([_where(result), *ablation_aloud.cross_modal_sentences(result)])
+
+
+def _head_ablation(result: Result) -> str:
+    return "\n".join([_where(result), *ablation_aloud.head_sentences(result)])
 
 
 def _questions(result: Result) -> str:
@@ -179,15 +187,26 @@ def _models(n: int) -> str:
     return f"{n} model{'s' * (n != 1)} of the same shape with random weights"
 
 
+def _interval(row: Any) -> str:
+    """Of a difference, in words; one picture alone gives none."""
+    if row["lo"] != row["lo"]:
+        return "no interval"
+    return f"95 % interval {row['lo']:+.2f} to {row['hi']:+.2f}"
+
+
 def _spell(row: Any) -> str:
+    if row["lo"] != row["lo"]:
+        return f"{row['value']:.2f} (no interval)"
     return f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})"
 
 
 SENTENCES: dict[str, Callable[[Result], str]] = {
     "coreference_attention": _coreference,
     "coreference_probe": _questions,
+    "cross_modal_ablation": _cross_modal_ablation,
     "cross_modal_heads": _cross_modal,
     "fusion_degree": _fusion,
+    "head_ablation": _head_ablation,
     "linguistic_probe": linguistic_aloud.sentences,
     "modality_importance": _modality,
     "relation_probe": _questions,

@@ -1,7 +1,8 @@
 """Runs the series without a screen and keeps its figures: `python -m value_nb.figures [NOTEBOOK ...]`.
 
-Each notebook gets a fresh kernel and a folder FIGURES/NAME with what it hands to `value_nb.keep`; a
-notebook is run again only when it, the package, the bundled data or the libraries have changed.
+Each notebook gets a fresh kernel for each model, and a folder FIGURES/NAME--MODEL with what it hands to
+`value_nb.keep` (FIGURES/NAME for a notebook that has no MODEL to choose); it is run again only when it, the
+package, the bundled data or the libraries have changed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,11 +25,35 @@ from typing import Any
 
 from value_nb.export import FOLDER_VARIABLE, atomically
 from value_nb.gallery import write_gallery
+from value_nb.notebook_run import ROOT, NotebookFailed, execute, parameters_of
 
-ROOT = Path(__file__).resolve().parents[1]
 NOTE = ".run.json"  # what is known of a kept run; no name that `keep` could give
 LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn", "torch", "transformers")
-CELL_SECONDS = 600
+CHOICE = "MODEL"  # the parameter that names a notebook's model
+SIDE_BY_SIDE = {"OMP_NUM_THREADS": "1"}  # several kernels take one core each
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A notebook to run, with a model where it has one to choose; None: as it stands."""
+
+    path: Path
+    model: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the folder of its figures."""
+        return self.path.stem if self.model is None else f"{self.path.stem}--{self.model}"
+
+    @property
+    def title(self) -> str:
+        """Heading of its section."""
+        return title(self.path) if self.model is None else f"{title(self.path)}: {self.model}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the notebook's parameters cell is to say."""
+        return {} if self.model is None else {CHOICE: self.model}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +63,7 @@ class Run:
     Attributes
     ----------
     name, title
-        File name without its ending, and first heading.
+        Of its job.
     key
         Fingerprint of everything that the figures depend on.
     seconds
@@ -53,81 +79,57 @@ class Run:
     error: str = ""
 
 
-class NotebookFailed(RuntimeError):
-    """A cell of a notebook raised, ran out of time or took its kernel down; says which and why."""
+def plan(notebooks: Sequence[Path], models: Sequence[str] = ()) -> list[Job]:
+    """Every notebook with every model, where it has one to choose; without models as it stands."""
+    found = []
+    for path in notebooks:
+        chooses = models and CHOICE in parameters_of(_read(path))
+        found += [Job(path, model) for model in models] if chooses else [Job(path)]
+    return found
 
 
-def execute(path: Path, environ: dict[str, str] | None = None, cell_seconds: int = CELL_SECONDS) -> Any:
-    """Execute a notebook from top to bottom in a fresh kernel, in its own folder; the file stays as it is.
+def run_series(
+    notebooks: Sequence[Path],
+    folder: Path,
+    *,
+    models: Sequence[str] = (),
+    force: bool = False,
+    n_jobs: int = 1,
+) -> list[Run]:
+    """Bring the figures of every notebook up to date, and write FOLDER/index.html.
+
+    A notebook that fails leaves no figures, is named on the page, and does not stop the others.
 
     Parameters
     ----------
-    path
-        The .ipynb file.
-    environ
-        Environment variables for the kernel, added to those of this process; the kernel imports the
-        package from here, installed or not.
-    cell_seconds
-        Time that one cell may take.
-
-    Returns
-    -------
-    The executed notebook (nbformat), outputs included.
-
-    Raises
-    ------
-    NotebookFailed
-        Naming the notebook, the cell's first line and the error.
-    """
-    import nbclient
-    import nbformat
-    from jupyter_client.kernelspec import NoSuchKernel
-
-    notebook = nbformat.read(path, as_version=4)
-    place = {"metadata": {"path": str(path.parent)}}
-    search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    client = nbclient.NotebookClient(notebook, timeout=cell_seconds, kernel_name="python3", resources=place)
-    try:
-        client.execute(env={**os.environ, "PYTHONPATH": search, **(environ or {})})
-    except (
-        nbclient.exceptions.CellControlSignal,
-        nbclient.exceptions.DeadKernelError,
-        NoSuchKernel,
-    ) as problem:
-        raise NotebookFailed(f"{path.name}: {_reason(problem)}") from problem
-    return notebook
-
-
-def _reason(problem: BaseException) -> str:
-    """Error name, message and the line of code, without the colours of a traceback."""
-    if not hasattr(problem, "ename"):
-        return re.sub(r"\s+", " ", str(problem))
-    code = str(getattr(problem, "traceback", ""))
-    arrow = re.search(r"^-+> *\d+ *(.*)$", re.sub(r"\x1b\[[0-9;]*m", "", code), re.MULTILINE)
-    return f"{problem.ename}: {getattr(problem, 'evalue', '')}" + (f" in: {arrow[1]}" if arrow else "")
-
-
-def run_series(notebooks: Sequence[Path], folder: Path, *, force: bool = False) -> list[Run]:
-    """Bring the figures of every notebook up to date, one after another, and write FOLDER/index.html.
-
-    A notebook that fails leaves no figures, is named on the page, and does not stop the others.
+    notebooks, folder
+        What is run, and where the figures go.
+    models
+        Each notebook that has a MODEL among its parameters is run with each of these.
+    force
+        Also run what has not changed.
+    n_jobs
+        Runs at a time.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _forget_others(folder, {path.stem for path in notebooks})
+    jobs = plan(notebooks, models)
+    _forget_others(folder, {job.name for job in jobs})
     common = fingerprint()
-    runs = []
-    for path in notebooks:
-        key = hashlib.sha256(common.encode() + path.read_bytes()).hexdigest()
-        run = None if force else _kept(folder / path.stem, key)
-        print(f"{path.stem}: " + ("unchanged" if run else "running ..."), flush=True)
-        run = run or _refresh(path, folder, key)
-        print(
-            f"{path.stem}: {run.error or f'{_count(folder / run.name)} figures, {run.seconds:.1f} s'}",
-            flush=True,
-        )
-        runs.append(run)
+    with ThreadPoolExecutor(n_jobs) as pool:
+        runs = list(pool.map(lambda job: _up_to_date(job, folder, common, force, n_jobs), jobs))
     write_gallery(folder, [(run.name, run.title, run.error) for run in runs])
     return runs
+
+
+def _up_to_date(job: Job, folder: Path, common: str, force: bool, n_jobs: int) -> Run:
+    """The run of a job: the kept one while it is still right."""
+    key = hashlib.sha256(f"{common} {job.name} ".encode() + job.path.read_bytes()).hexdigest()
+    kept = None if force else _kept(folder / job.name, key)
+    print(f"{job.name}: " + ("unchanged" if kept else "running ..."), flush=True)
+    run = kept or _refresh(job, folder, key, {} if n_jobs == 1 else SIDE_BY_SIDE)
+    said = run.error or f"{_count(folder / run.name)} figures, {run.seconds:.1f} s"
+    print(f"{job.name}: {said}", flush=True)
+    return run
 
 
 def fingerprint(root: Path = ROOT) -> str:
@@ -167,18 +169,18 @@ def _kept(folder: Path, key: str) -> Run | None:
     return run if run.key == key else None
 
 
-def _refresh(path: Path, folder: Path, key: str) -> Run:
+def _refresh(job: Job, folder: Path, key: str, environ: dict[str, str]) -> Run:
     """Run a notebook into a neighbouring folder, which takes the place of the old one when all went well."""
-    final, fresh = folder / path.stem, folder / f".{path.stem}.part"
+    final, fresh = folder / job.name, folder / f".{job.name}.part"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
     start, error = time.perf_counter(), ""
     try:
-        execute(path, {FOLDER_VARIABLE: str(fresh.resolve())})
+        execute(job.path, {FOLDER_VARIABLE: str(fresh.resolve()), **environ}, parameters=job.parameters)
     except NotebookFailed as problem:
         error = str(problem)
         shutil.rmtree(fresh)
-    run = Run(path.stem, title(path), key, round(time.perf_counter() - start, 1), error)
+    run = Run(job.name, job.title, key, round(time.perf_counter() - start, 1), error)
     shutil.rmtree(final, ignore_errors=True)
     if not error:
         text = json.dumps(asdict(run), indent=1) + "\n"
@@ -189,10 +191,15 @@ def _refresh(path: Path, folder: Path, key: str) -> Run:
 
 def title(path: Path) -> str:
     """First heading of a notebook, or its name where it has none."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    markdown = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    markdown = (cell.source for cell in _read(path).cells if cell.cell_type == "markdown")
     headings = (re.search(r"^# +(.+)$", text, re.MULTILINE) for text in markdown)
     return next((found[1].strip() for found in headings if found), path.stem)
+
+
+def _read(path: Path) -> Any:
+    import nbformat
+
+    return nbformat.read(path, as_version=4)
 
 
 def _count(folder: Path) -> int:
@@ -211,6 +218,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m value_nb.figures", description=__doc__)
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--out", type=Path, default=ROOT / "figures", help="default: figures/")
+    parser.add_argument(
+        "--models",
+        nargs="*",
+        metavar="MODEL",
+        help="run the notebooks with these (none: as they stand); default: every model that is here",
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="notebooks run at a time; default: 2")
     parser.add_argument("--force", action="store_true", help="run unchanged notebooks too")
     arguments = parser.parse_args(argv)
     notebooks = arguments.notebooks or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -219,9 +233,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(
             f"no such notebook: {', '.join(missing)}" if missing else "notebooks/ holds no numbered notebook"
         )
-    runs = run_series(notebooks, arguments.out, force=arguments.force)
+    models = _present() if arguments.models is None else arguments.models
+    runs = run_series(notebooks, arguments.out, models=models, force=arguments.force, n_jobs=arguments.jobs)
     print(f"look at {arguments.out / 'index.html'}")
     return int(any(run.error for run in runs))
+
+
+def _present() -> list[str]:
+    from value_nb.models.registry import models
+
+    table = models()
+    return [str(name) for name in table.loc[table["present"], "name"]]
 
 
 if __name__ == "__main__":

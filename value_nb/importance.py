@@ -106,6 +106,21 @@ def verdict(result: Result, weighing: str = "raw", specials: str = "paper") -> V
     return Verdict(int((own["lo"] > HALF).sum()), len(own))
 
 
+def deciding(layers: pd.DataFrame) -> pd.Series:
+    """The layer on which "in most layers" hangs.
+
+    Of the layers in descending order of their intervals' lower ends, it is the first that makes up a
+    majority: more than half of them lie above a limit, with their whole intervals, exactly when it does.
+
+    Parameters
+    ----------
+    layers
+        One row for each layer, with a column `lo`.
+    """
+    ordered = layers.sort_values("lo", ascending=False, kind="stable")
+    return ordered.iloc[len(ordered) // 2]
+
+
 def layer_table(result: Result, specials: str = "paper") -> pd.DataFrame:
     """Layers as rows: what [CLS] gives to each modality, raw and per position, and the text share.
 

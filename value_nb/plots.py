@@ -9,13 +9,21 @@ import numpy as np
 
 from value_nb import paper as published_numbers
 from value_nb import style
+from value_nb.ablation_plots import plot_cross_modal_ablation, plot_head_ablation, plot_head_ablation_panels
 from value_nb.coreference_plots import plot_coreference, plot_coreference_map
-from value_nb.crossmodal_plots import plot_cross_modal, plot_cross_modal_maps
+from value_nb.crossmodal_plots import (
+    plot_cross_modal,
+    plot_cross_modal_maps,
+    plot_region_counts,
+    plot_subset_rule,
+)
 from value_nb.curves import draw_with_controls, title
+from value_nb.growth_plots import plot_growth
 from value_nb.linguistic_plots import plot_linguistic, plot_linguistic_tasks
 from value_nb.modality_plots import plot_modality, plot_modality_map, plot_modality_maps
 from value_nb.probe_plots import plot_question_panels, plot_questions
 from value_nb.reasons import draw_reason
+from value_nb.scoreboard_plots import plot_scoreboard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +39,12 @@ __all__ = [
     "plot_coreference",
     "plot_coreference_map",
     "plot_cross_modal",
+    "plot_cross_modal_ablation",
     "plot_cross_modal_maps",
     "plot_fusion",
+    "plot_growth",
+    "plot_head_ablation",
+    "plot_head_ablation_panels",
     "plot_linguistic",
     "plot_linguistic_tasks",
     "plot_modality",
@@ -40,7 +52,10 @@ __all__ = [
     "plot_modality_maps",
     "plot_question_panels",
     "plot_questions",
+    "plot_region_counts",
     "plot_regions",
+    "plot_scoreboard",
+    "plot_subset_rule",
     "plotter",
     "title",
 ]
@@ -360,9 +375,11 @@ def _wrapped(caption: str) -> str:
 PLOTTERS: dict[str, Plot] = {
     "coreference_attention": plot_coreference,
     "coreference_probe": plot_questions,
+    "cross_modal_ablation": plot_cross_modal_ablation,
     "cross_modal_heads": plot_cross_modal,
     "fusion_degree": plot_fusion,
     "fusion_degree_pooled": plot_fusion,
+    "head_ablation": plot_head_ablation,
     "linguistic_probe": plot_linguistic,
     "modality_importance": plot_modality,
     "relation_probe": plot_questions,

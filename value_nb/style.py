@@ -55,6 +55,12 @@ def new_axes(width: float = WIDTH, height: float = HEIGHT) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def legend_outside(ax: Axes) -> None:
-    """Put the legend to the right of the axes, where it covers nothing."""
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, labelspacing=0.9)
+def legend_outside(ax: Axes, fontsize: float = 9.5, labelspacing: float = 0.9) -> None:
+    """Put the legend to the right of the axes, where it covers nothing; smaller where it has many lines."""
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1.0),
+        borderaxespad=0.0,
+        fontsize=fontsize,
+        labelspacing=labelspacing,
+    )

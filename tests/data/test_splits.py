@@ -46,6 +46,18 @@ def test_limits(monkeypatch):
         load_splits("x", limit={"dev": 3})
 
 
+def test_some_splits_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr(splits, "load_dataset", lambda *args: asked.append(args[1]) or parts()[0])
+    load_splits("x", limit={"val": 5}, splits=("val", "test"))
+    assert asked == ["val", "test"]
+    with pytest.raises(ValueError, match=r"limit names \['train'\]; expected among 'val', 'test'"):
+        load_splits("x", limit={"train": 3}, splits=("val", "test"))
+    for wrong in ((), ("dev",), "val"):
+        with pytest.raises(ValueError, match="expected among 'train', 'val', 'test'"):
+            load_splits("x", splits=wrong)
+
+
 def test_bundled_data():
     both = load_splits("mini-flickr30k", limit=2)
     assert [e.split for e in both] == ["train", "train", "val", "val", "test", "test"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from value_nb.figures import execute
 from value_nb.lab import ROOT
+from value_nb.notebook_run import execute
 
 pytestmark = pytest.mark.notebooks
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

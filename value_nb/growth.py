@@ -1,0 +1,109 @@
+"""Watch it grow: what heads do at the checkpoints kept along a training, beside its curves of all steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import pandas as pd
+
+from value_nb import coreference_heads
+from value_nb.models.registry import load_model, models, training_curve
+from value_nb.probes.coreference_attention import CoreferenceAttention
+from value_nb.sweep import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from value_nb.data.example import Example
+    from value_nb.result import Result
+
+START = 0
+"""The step at which weights are random."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A training, looked at from its start to its end.
+
+    Attributes
+    ----------
+    model
+        Name.
+    curve
+        Measures on the pictures kept for watching, at many steps: columns step, split, measure, value.
+    results
+        Step -> result of `CoreferenceAttention` at that checkpoint; 0 is random weights, the last one the
+        model itself.
+    """
+
+    model: str
+    curve: pd.DataFrame
+    results: dict[int, Result]
+
+    def maps(self, direction: str = "text->image") -> dict[int, pd.DataFrame]:
+        """Step -> hit rate of every head, `head` as rows, `layer` as columns; 0 to 1, higher: links more."""
+        return {
+            step: coreference_heads.head_map(result, "hit_rate", direction)
+            for step, result in self.results.items()
+        }
+
+    def best(self) -> pd.DataFrame:
+        """The best head of each direction at each checkpoint, chosen on validation pictures.
+
+        Returns
+        -------
+        Columns step, direction, stack, layer, head, hit_rate, lo, hi, mentions, chance, best_guess.
+        """
+        rows = [
+            dict(coreference_heads.best_heads(result, direction).loc[coreference_heads.ALL])
+            | {"step": step, "direction": direction}
+            for step, result in self.results.items()
+            for direction in coreference_heads.DIRECTIONS
+            if direction in set(coreference_heads.chosen(result)["direction"])
+        ]
+        columns = ["step", "direction", "stack", "layer", "head", "hit_rate", "lo", "hi", "mentions",
+                   "chance", "best_guess"]  # fmt: skip
+        return pd.DataFrame(rows, columns=columns)
+
+
+def watch_growth(
+    name: str, data: Sequence[Example], progress: bool = False, seed: int = 0, start: int = 0
+) -> Growth:
+    """Put `CoreferenceAttention` to every checkpoint of a training, to its end, and to random weights.
+
+    Parameters
+    ----------
+    name
+        A model whose checkpoints are here (`vnb.models()` lists them under "steps").
+    data
+        Captions of validation and test pictures, from `load_splits(..., splits=("val", "test"))`.
+    progress, seed
+        As in `sweep`.
+    start
+        Seed of the random weights at step 0.
+
+    Raises
+    ------
+    ValueError
+        For a model that is not here or has no curve.
+    """
+    curve = training_curve(name)
+    last = int(curve["step"].max())
+    found = {START: load_model(name, random_weights=start)}
+    found |= {step: load_model(name, step=step) for step in _steps(name)}
+    found[last] = load_model(name)
+    probe = CoreferenceAttention()
+    results = {
+        step: sweep(model, data, [probe], controls="none", progress=progress, seed=seed)[probe.name]
+        for step, model in found.items()
+    }
+    return Growth(name, curve, results)
+
+
+def _steps(name: str) -> Iterable[int]:
+    table = models().set_index("name")
+    if name not in table.index:
+        raise ValueError(f"no model {name!r}; there are: {', '.join(table.index)}")
+    return cast("tuple[int, ...]", table.loc[name, "steps"])
