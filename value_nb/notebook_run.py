@@ -13,7 +13,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 600
-QUIET = {"extra_arguments": ["--log-level=ERROR"]}  # the kernel's own warnings are not about the notebook
+QUIET: dict[str, Any] = {"extra_arguments": ["--log-level=ERROR"]}
+"""The kernel's own warnings are not about the notebook."""
+
 PARAMETERS = "parameters"
 """Tag of the cell that holds the choices, as papermill has it."""
 
@@ -60,7 +62,9 @@ def execute(
     notebook = with_parameters(nbformat.read(path, as_version=4), parameters or {})
     place = {"metadata": {"path": str(path.parent)}}
     search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    client = nbclient.NotebookClient(notebook, timeout=cell_seconds, kernel_name="python3", resources=place, **QUIET)
+    client = nbclient.NotebookClient(
+        notebook, timeout=cell_seconds, kernel_name="python3", resources=place, **QUIET
+    )
     try:
         client.execute(env={**os.environ, "PYTHONPATH": search, **(environ or {})})
     except (
