@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from tests.panels import pixels
+from tests.panels import check_drawn_as_anew, check_refused, pixels
 from tests.probes.coreference_fakes import looking, mapped, noise, world
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import coreference_heads as reading
@@ -17,7 +14,6 @@ from value_nb.probes.coreference_attention import CoreferenceAttention
 from value_nb.result import Result
 from value_nb.sweep import sweep
 from value_nb.widgets import CoreferencePanel
-from value_nb.widgets.panel import png
 
 
 def knows(example: Example, direction: str, layer: int, head: int) -> np.ndarray:
@@ -102,8 +98,7 @@ def test_one_change_draws_once_and_changes_the_picture(panel, draws, name, value
 def test_what_is_drawn_over_the_kept_background_is_what_is_drawn_anew(panel):
     for measure in ("hit_rate", "linked_weight"):
         panel.measure, panel.layer, panel.head = measure, 1, 0
-        fresh = np.asarray(Image.open(BytesIO(png(panel.figure))).convert("RGB"), dtype=int)
-        assert (np.abs(fresh - pixels(panel)).max(axis=-1) > 40).mean() < 0.002
+        check_drawn_as_anew(panel)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +112,7 @@ def test_what_is_drawn_over_the_kept_background_is_what_is_drawn_anew(panel):
     ],
 )
 def test_invalid_values_raise_with_the_valid_and_change_nothing(panel, draws, name, value, words):
-    before = getattr(panel, name)
-    with pytest.raises(ValueError, match="expected") as raised:
-        setattr(panel, name, value)
-    assert words in str(raised.value)
-    assert (getattr(panel, name), draws) == (before, [])
+    check_refused(panel, draws, name, value, words)
 
 
 def test_the_reason_is_shown_instead_of_a_number(undefined, result):

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from io import BytesIO
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from tests.panels import pixels
+from tests.panels import check_drawn_as_anew, check_error_shown, check_refused, pixels
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import crossmodal
 from value_nb.probes.crossmodal import CrossModalHeads
 from value_nb.result import Result
 from value_nb.sweep import sweep
 from value_nb.widgets import AttentionPanel, CrossModalPanel, ReasonPanel
-from value_nb.widgets.panel import png
 
 
 def swept(family: str, **options: Any) -> Result:
@@ -128,8 +124,7 @@ def test_a_scene_that_was_left_is_taken_up_again_as_it_was(panel, monkeypatch):
 
 def test_what_is_drawn_over_the_kept_background_is_what_is_drawn_anew(panel):
     panel.measure, panel.layer, panel.head = "mass_minus_expected", 2, 1
-    fresh = np.asarray(Image.open(BytesIO(png(panel.figure))).convert("RGB"), dtype=int)
-    assert (np.abs(fresh - pixels(panel)).max(axis=-1) > 40).mean() < 0.002
+    check_drawn_as_anew(panel)
 
 
 @pytest.mark.parametrize(
@@ -143,26 +138,17 @@ def test_what_is_drawn_over_the_kept_background_is_what_is_drawn_anew(panel):
     ],
 )
 def test_invalid_values_raise_with_the_valid_and_change_nothing(panel, draws, name, value, words):
-    before = getattr(panel, name)
-    with pytest.raises(ValueError, match="expected") as raised:
-        setattr(panel, name, value)
-    assert words in str(raised.value)
-    assert (getattr(panel, name), draws) == (before, [])
+    check_refused(panel, draws, name, value, words)
 
 
 def test_an_exception_in_drawing_is_shown_and_goes_away(panel, monkeypatch):
-    def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError("<b>no</b> map")
-
-    good = panel._image.value
-    with monkeypatch.context() as patch:
-        patch.setattr("value_nb.widgets.crossmodal.draw_map", broken)
-        panel.measure = "mass"
-        assert panel.error == "RuntimeError: <b>no</b> map"
-        assert "&lt;b&gt;no&lt;/b&gt; map" in panel._error.value
-        assert panel._image.value == good
-    panel.layer = 1
-    assert (panel.error, panel._error.layout.display) == ("", "none")
+    check_error_shown(
+        panel,
+        monkeypatch,
+        "value_nb.widgets.crossmodal.draw_map",
+        cause=lambda: setattr(panel, "measure", "mass"),
+        cure=lambda: setattr(panel, "layer", 1),
+    )
     assert "regions give the text" in panel.sentence
 
 

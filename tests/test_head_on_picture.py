@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
 
-from tests.panels import pixels
+from tests.panels import check_drawn_as_anew, check_refused, pixels
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.data.example import Phrase
 from value_nb.probes.coreference_attention import CoreferenceAttention
@@ -21,7 +19,7 @@ from value_nb.result import Result
 from value_nb.sweep import sweep
 from value_nb.widgets import HeadOnPicturePanel
 from value_nb.widgets.head_on_picture import linked_words
-from value_nb.widgets.panel import PanelFigure, png
+from value_nb.widgets.panel import PanelFigure
 from value_nb.widgets.shaded_words import SIZES, ShadedWords
 
 
@@ -85,8 +83,7 @@ def test_only_another_example_is_drawn_from_the_ground(panel):
 
 def test_what_is_drawn_over_the_kept_background_is_what_is_drawn_anew(panel):
     panel.layer, panel.head, panel.word = 1, 2, 1
-    fresh = np.asarray(Image.open(BytesIO(png(panel.figure))).convert("RGB"), dtype=int)
-    assert (np.abs(fresh - pixels(panel)).max(axis=-1) > 40).mean() < 0.002
+    check_drawn_as_anew(panel)
 
 
 def test_annotated_links_are_marked_on_both_sides(uniter, data):
@@ -162,11 +159,7 @@ def test_a_model_without_such_attention_gets_its_reason(data):
     ],
 )
 def test_invalid_values_raise_with_the_valid_and_change_nothing(panel, draws, name, value, words):
-    before = getattr(panel, name)
-    with pytest.raises(ValueError, match="expected") as raised:
-        setattr(panel, name, value)
-    assert words in str(raised.value)
-    assert (getattr(panel, name), draws) == (before, [])
+    check_refused(panel, draws, name, value, words)
 
 
 def test_examples_without_regions_are_refused(uniter, data):

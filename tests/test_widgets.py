@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.panels import pixels
+from tests.panels import check_error_shown, check_refused, pixels
 from tests.tiny import save_tiny, tiny_examples, tiny_model
 from value_nb.probes.fusion import FusionDegree
 from value_nb.result import Result
@@ -123,11 +123,7 @@ def test_setting_what_is_set_draws_nothing(attention, draws):
     ],
 )
 def test_invalid_values_raise_with_the_valid_and_change_nothing(attention, draws, name, value, words):
-    before = getattr(attention, name)
-    with pytest.raises(ValueError, match="expected") as raised:
-        setattr(attention, name, value)
-    assert words in str(raised.value)
-    assert (getattr(attention, name), draws) == (before, [])
+    check_refused(attention, draws, name, value, words)
 
 
 def test_a_constructor_checks_too(uniter, data):
@@ -148,21 +144,13 @@ def test_a_model_of_text_alone_shows_its_words(data):
 
 
 def test_an_exception_in_drawing_is_shown_and_goes_away(attention, monkeypatch):
-    def broken(*_: Any) -> None:
-        raise RuntimeError("<b>no</b> map")
-
-    good = attention._image.value
-    with monkeypatch.context() as patch:
-        patch.setattr("value_nb.widgets.attention.look", broken)
-        attention.layer = 1
-        assert attention.error == "RuntimeError: <b>no</b> map"
-        shown = attention._error
-        assert "&lt;b&gt;no&lt;/b&gt; map" in shown.value
-        assert shown.layout.display is None
-        assert "vnb-error" in shown._dom_classes
-        assert attention._image.value == good
-    attention.layer = 2
-    assert (attention.error, shown.value, shown.layout.display) == ("", "", "none")
+    check_error_shown(
+        attention,
+        monkeypatch,
+        "value_nb.widgets.attention.look",
+        cause=lambda: setattr(attention, "layer", 1),
+        cure=lambda: setattr(attention, "layer", 2),
+    )
 
 
 def test_heads_and_layers_follow_the_direction(data):
