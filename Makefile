@@ -25,7 +25,7 @@ lab: $(READY)  ## install what is missing and open JupyterLab on notebooks/00_st
 
 test: fast notebooks  ## the tests: fast ones, then every notebook
 
-fast: $(READY)  ## the fast tests only (under 2 minutes)
+fast: $(READY)  ## the fast tests only (about 6 minutes on two cores)
 	$(SIDE_BY_SIDE) -m "not notebooks and not browser and not stress"
 
 notebooks: $(READY)  ## execute every notebook in a fresh kernel

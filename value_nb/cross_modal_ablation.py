@@ -151,26 +151,39 @@ def cross_modal_ablation(
         return _result([], meta, None)
     models = [("none", model), *(("random weights", model.with_random_weights(s)) for s in random_weights)]
     plans = [(control, one, side) for control, one in models for side in _sides(one, names)]
-    rows = [
-        row for side, why in _missing(model, names).items() for row in _not_defined(meta, model, side, why)
-    ]
-    draws = {"seed": seed, "replicates": replicates}
-    ends: dict[tuple[str, str], dict[str, Estimate]] = {}
+    missing = {**_missing(model, names), **_without_cases(model, cases, names)}
+    rows = [row for side, why in missing.items() for row in _not_defined(meta, model, side, why)]
+    book = _Book(meta, {"seed": seed, "replicates": replicates})
     for control, one, side in _bar(plans, model.name, progress):
         asked = SIDE_CASES[side](cases, names)
-        if not asked.kept:
-            rows += _not_defined(meta, model, side, NO_CLASS) if control == "none" else []
-            continue
-        shared = shared_columns(meta, one) | {"control": control}
-        said = _ask(one, side, asked, names, batch_size)
-        losses = _losses(said, asked, draws)
-        rows += [shared | row for row in _rows(side, said, losses, asked, draws)]
-        added = ends.setdefault((control, one.weights), {})
+        if asked.kept:
+            book.enter(control, one, side, asked, _ask(one, side, asked, names, batch_size))
+    return _result(rows + book.rows, meta, None)
+
+
+class _Book:
+    """Rows of every side that was asked, and the difference of both sides of a model."""
+
+    def __init__(self, meta: dict[str, Any], draws: dict[str, int]) -> None:
+        self.meta, self.draws = meta, draws
+        self.rows: list[dict[str, Any]] = []
+        self._added: dict[tuple[str, str], dict[str, Estimate]] = {}
+
+    def enter(self, control: str, model: VLModel, side: str, asked: Cases, said: dict[str, Said]) -> None:
+        """Add the rows of a side; with the second side of a model also the paper's asymmetry."""
+        shared = shared_columns(self.meta, model) | {"control": control}
+        losses = _losses(said, asked, self.draws)
+        self.rows += [shared | row for row in _rows(side, said, losses, asked, self.draws)]
+        added = self._added.setdefault((control, model.weights), {})
         added[side] = losses[SIDES[side][-1]] - losses[WHOLE]
         if len(added) == len(SIDES):
             apart = added["masked_phrase"] - added["masked_region"]
-            rows.append(shared | {"measure": ASYMMETRY, "unit": UNITS["loss"]} | apart.row)
-    return _result(rows, meta, None)
+            self.rows.append(shared | {"measure": ASYMMETRY, "unit": UNITS["loss"]} | apart.row)
+
+
+def _without_cases(model: VLModel, cases: Cases, names: Sequence[str]) -> dict[str, str]:
+    """Sides that the model can be asked and for which no case is left -> why."""
+    return {side: NO_CLASS for side in _sides(model, names) if not SIDE_CASES[side](cases, names).kept}
 
 
 @dataclass(frozen=True, slots=True)

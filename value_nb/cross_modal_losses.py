@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from value_nb import reasons
-from value_nb.estimates import with_ends
 
 if TYPE_CHECKING:
     from value_nb.result import Result
@@ -66,7 +65,7 @@ def losses(result: Result, side: str, kind: str = "loss") -> pd.DataFrame:
         raise ValueError(f"side={side!r}; expected one of {', '.join(map(repr, SIDES))}")
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}; expected one of {', '.join(map(repr, KINDS))}")
-    rows = with_ends(result.select(measure=f"{side}{KINDS[kind]}"))
+    rows = result.select(measure=f"{side}{KINDS[kind]}")
     if why := why_not(result, side):
         raise ValueError(f"there is no {side} for {result.meta['model']}: {why}")
     order = {group: place for place, group in enumerate(SIDES[side])}
@@ -77,18 +76,18 @@ def losses(result: Result, side: str, kind: str = "loss") -> pd.DataFrame:
 
 def everything(result: Result, side: str) -> pd.Series:
     """The row of the model's own loss with everything there."""
-    return with_ends(result.select(measure=f"{side}_loss", group=WHOLE, control="none")).iloc[0]
+    return result.select(measure=f"{side}_loss", group=WHOLE, control="none").iloc[0]
 
 
 def beyond_others(result: Result, side: str) -> pd.Series:
     """The model's own loss without its regions (or phrase) minus that without as many others."""
     need = next(group for group in NEED if group in SIDES[side])
-    return with_ends(result.select(measure=f"{side}_loss{BEYOND}", group=need, control="none")).iloc[0]
+    return result.select(measure=f"{side}_loss{BEYOND}", group=need, control="none").iloc[0]
 
 
 def asymmetry(result: Result) -> pd.Series:
     """What words lose without the picture minus what regions lose without the text, of the model itself."""
-    return with_ends(result.select(measure=ASYMMETRY, control="none")).iloc[0]
+    return result.select(measure=ASYMMETRY, control="none").iloc[0]
 
 
 def loss_table(result: Result) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 from value_nb import roc, stats
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 ROUNDED = 12  # decimals of a difference
 
@@ -51,11 +51,6 @@ class Estimate:
             "value": self.value, "lo": float(found.lo), "hi": float(found.hi), "n": self.n,
             "n_images": self.n_images,
         }  # fmt: skip
-
-
-def with_ends(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a result with columns lo and hi, also where one image alone gave no interval at all."""
-    return rows.assign(**{end: float("nan") for end in ("lo", "hi") if end not in rows})
 
 
 def mean(many: Sequence[Estimate]) -> Estimate:

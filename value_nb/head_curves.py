@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from value_nb import reasons
-from value_nb.estimates import with_ends
 
 if TYPE_CHECKING:
     from value_nb.result import Result
@@ -60,7 +59,7 @@ def without_picture(result: Result, measure: str) -> pd.Series:
 def difference(result: Result, measure: str) -> pd.DataFrame:
     """Pointed minus mean of the random sets, by `size`, with intervals over images."""
     _rows(result, measure)
-    found = with_ends(result.select(measure=f"{measure}{BESIDE}"))
+    found = result.select(measure=f"{measure}{BESIDE}")
     return found.sort_values("size").reset_index(drop=True)
 
 
@@ -89,7 +88,7 @@ def _rows(result: Result, measure: str) -> pd.DataFrame:
         raise ValueError(f"measure={measure!r}; expected one of {', '.join(map(repr, MEASURES))}")
     if why := nothing(result):
         raise ValueError(f"{PROBE} has no number for {result.meta.get('model')}: {why}")
-    rows = with_ends(result.select(measure=measure))
+    rows = result.select(measure=measure)
     if rows["value"].isna().all():
         raise ValueError(f"there is no {measure}: {rows['note'].iloc[0]}")
     return rows

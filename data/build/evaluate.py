@@ -20,6 +20,7 @@ from torch import nn
 from data.build.masking import mask_one_word
 from data.build.predictors import Predictor, predictor
 from data.build.training_corpus import KINDS, TrainingCorpus
+from value_nb.roc import auc
 
 TRIES = 100
 """Draws of another caption until one is false of the picture."""
@@ -106,15 +107,7 @@ class Pairs:
         `(image, replicate)` weights -> `(replicate,)`: the weight of pairs of a matching and another pair in
         which the matching one has the higher score (half where they are equal), over that of all such pairs.
         """
-        order = np.argsort(self.score, kind="stable")
-        weighed = weights[self.image[order]].astype(np.float64)
-        matching = self.match[order, None] == 1
-        starts = np.flatnonzero(np.r_[True, np.diff(self.score[order]) > 0])
-        high = np.add.reduceat(np.where(matching, weighed, 0.0), starts, axis=0)
-        low = np.add.reduceat(np.where(matching, 0.0, weighed), starts, axis=0)
-        won = (high * (np.cumsum(low, axis=0) - low / 2)).sum(axis=0)
-        total = high.sum(axis=0) * low.sum(axis=0)
-        return np.divide(won, total, out=np.full(won.shape, np.nan), where=total > 0)
+        return auc(self.score, self.match == 1, weights[self.image])
 
 
 def matching_pairs(model: Predictor, corpus: TrainingCorpus, captions: np.ndarray, seed: int) -> Pairs:
