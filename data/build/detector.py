@@ -7,6 +7,8 @@ label afterwards: features are its last hidden layer on the crop.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +24,8 @@ REGIONS = 28
 """Regions of every picture: more than the longest caption has positions."""
 CROP = 32
 FEATURES = 64
+THREADS = 2
+"""How many threads add up decides the last digits of the CNN's weights, and through them every feature."""
 BLUR = 1.0
 """Radius in pixels of the box blur that the detector's camera has: it keeps the CNN from being perfect."""
 CLASS_NAMES = (*CLASSES, "background")
@@ -121,6 +125,18 @@ class Describer(nn.Module):
         return features, self.classes(features), self.colours(features)
 
 
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Torch's threads for a while; more than the machine has cores is slow, and changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_threads(THREADS)
 def fit(images: np.ndarray, targets: np.ndarray, epochs: int, seed: int) -> Describer:
     """A describer trained on crops `(n, CROP, CROP, 3)` and their labels `(n, 2)`."""
     torch.manual_seed(seed)
@@ -143,6 +159,7 @@ def fit(images: np.ndarray, targets: np.ndarray, epochs: int, seed: int) -> Desc
     return model.eval()
 
 
+@_threads(THREADS)
 @torch.inference_mode()
 def describe(model: Describer, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Features float16, class index, its confidence, colour index of each crop."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -15,8 +15,10 @@ from data.build.trees import Leaf, Sentence
 from data.build.verbs import VERBS
 from data.build.world import CLASSES
 
-LARGEST_STEP = math.log(8)
-"""How far, as a logarithm, the frequency of a new pair of neighbours may lie from that of the old one."""
+LARGEST_STEP = 8
+"""How many times more, or less, frequent a new pair of neighbours may be than the old one."""
+UNSEEN = Fraction(LARGEST_STEP + 1)
+"""Step of a pair of neighbours that occurs nowhere: too large."""
 CHOOSY = (
     *"wearing folding fixing eating playing riding driving feeding calling".split(),
     *("drinking from", "talking to", "waving to"),
@@ -32,7 +34,7 @@ class Replacement:
     at: int
     word: str
     lemma: str
-    step: float
+    step: Fraction
 
 
 def count_bigrams(sentences: Iterable[Sentence]) -> Bigrams:
@@ -75,7 +77,7 @@ def _nouns(
         word = name if old.tag == "NN" else CLASSES[name].plural
         article = before not in {"a", "an"} or (word[0] in "aeiou") == (before == "an")
         if article and not facts.takes(predicate, CLASSES[name].types[0]):
-            made.append(Replacement(at, word, name, 0.0))
+            made.append(Replacement(at, word, name, Fraction()))
     return made
 
 
@@ -95,12 +97,15 @@ def _verbs(
         seen = name in facts.objects.get(kind, {}) and facts.takes(name, CLASSES[other].types[0])
         if new.base in targets and new.base != verb.base and new.after == verb.after and not seen:
             word = {"VBG": new.ing, "VBZ": new.third, "VBP": new.base, "VBD": new.past}[leaves[at].tag]
-            made.append(Replacement(at, word, new.base, 0.0))
+            made.append(Replacement(at, word, new.base, Fraction()))
     return made
 
 
-def _step(leaves: list[Leaf], r: Replacement, bigrams: Bigrams) -> float:
-    """The larger of the two logarithmic changes in frequency, before and behind the word; inf if unseen."""
+def _step(leaves: list[Leaf], r: Replacement, bigrams: Bigrams) -> Fraction:
+    """The larger of the two changes in frequency, before and behind the word, as a factor of at least 1.
+
+    Exact: a logarithm would decide by its last digit, which differs between processors.
+    """
     steps = []
     for left, right in ((r.at - 1, r.at), (r.at, r.at + 1)):
         if left < 0:
@@ -108,8 +113,9 @@ def _step(leaves: list[Leaf], r: Replacement, bigrams: Bigrams) -> float:
         old = (leaves[left].word, leaves[right].word)
         new = (old[0], r.word) if right == r.at else (r.word, old[1])
         if not bigrams[new]:
-            return math.inf
-        steps.append(abs(math.log(bigrams[new] / max(1, bigrams[old]))))
+            return UNSEEN
+        change = Fraction(bigrams[new], max(1, bigrams[old]))
+        steps.append(max(change, 1 / change))
     return max(steps)
 
 
