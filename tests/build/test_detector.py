@@ -55,6 +55,14 @@ def test_training_lowers_the_error_and_is_repeatable(tmp_path):
     found = detector.describe(first, images.astype(np.uint8))
     assert (found[1] == labels).mean() > 0.95
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = detector.fit(images.astype(np.uint8), targets, epochs=4, seed=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), alone.parameters(), strict=True))
     detector.save(first, tmp_path / "d.safetensors")
     loaded = detector.load(tmp_path / "d.safetensors")
     assert (detector.describe(loaded, images.astype(np.uint8))[0] == found[0]).all()

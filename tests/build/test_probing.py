@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,15 @@ from data.build import vocabulary
 from data.build.captions import LONGEST
 from data.build.probing_balance import Labelled, Split, apportion, balanced
 from data.build.probing_baselines import baselines
-from data.build.probing_odd import Bigrams, choose, count_bigrams, replacements
+from data.build.probing_odd import (
+    LARGEST_STEP,
+    Bigrams,
+    Replacement,
+    _step,
+    choose,
+    count_bigrams,
+    replacements,
+)
 from data.build.probing_sentences import NOUNS, Facts, Teller, chained, tell
 from data.build.probing_tasks import (
     DEPTHS,
@@ -227,6 +236,19 @@ def test_nothing_odd_can_be_put_where_all_was_seen(material: Material) -> None:
     sentences = told(facts, 40)
     bigrams = count_bigrams(sentences)
     assert not [r for s in sentences for r in replacements(s, facts, {"cup", "ball"}, bigrams)]
+
+
+@pytest.mark.parametrize(
+    ("times", "kept"),
+    [(Fraction(8), True), (Fraction(1, 8), True), (Fraction(9), False), (Fraction(1, 9), False)],
+)
+def test_neighbours_are_up_to_eight_times_as_common_and_that_exactly(times: Fraction, kept: bool) -> None:
+    leaves = [Leaf("a", "DT"), Leaf("cup", "NN"), Leaf(".", ".")]
+    usual = {("a", "cup"): 72, ("cup", "."): 72}
+    odd = {("a", "car"): int(72 * times), ("car", "."): 72}
+    step = _step(leaves, Replacement(1, "car", "car", Fraction()), Counter(usual | odd))
+    assert step == max(times, 1 / times)
+    assert (step <= LARGEST_STEP) == kept
 
 
 def test_a_choice_is_one_of_the_options(material: Material) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,6 +93,16 @@ class Match:
         return self.matched / len(self.rows) if self.rows else float("nan")
 
 
+def check_threshold(threshold: float) -> float:
+    """Return the threshold as a float. Raises ValueError unless it is a number above 0 and at most 1."""
+    number = isinstance(threshold, Real) and not isinstance(threshold, (bool, np.bool_))
+    if not number or not 0.0 < threshold <= 1.0:
+        raise ValueError(
+            f"threshold={threshold!r} came; expected an IoU above 0 and at most 1, for instance 0.5."
+        )
+    return float(threshold)
+
+
 def match_boxes(boxes: ArrayLike, regions: ArrayLike, threshold: float = LINK_THRESHOLD) -> Match:
     """Link annotated boxes to regions, best overlap first, one to one where that is possible.
 
@@ -112,14 +123,11 @@ def match_boxes(boxes: ArrayLike, regions: ArrayLike, threshold: float = LINK_TH
     ValueError
         When the threshold is outside (0, 1].
     """
-    if not 0.0 < threshold <= 1.0:
-        raise ValueError(
-            f"threshold={threshold} came; expected an IoU above 0 and at most 1, for instance 0.5."
-        )
+    lowest = check_threshold(threshold) - ROUNDING
     overlap = iou(boxes, regions)
-    rows = _one_to_one(overlap, threshold - ROUNDING)
+    rows = _one_to_one(overlap, lowest)
     for box in range(len(rows)):
-        if rows[box] < 0 and overlap.shape[1] and overlap[box].max() >= threshold - ROUNDING:
+        if rows[box] < 0 and overlap.shape[1] and overlap[box].max() >= lowest:
             rows[box] = int(overlap[box].argmax())
     overlaps = tuple(float(overlap[box, row]) if row >= 0 else 0.0 for box, row in enumerate(rows))
     return Match(tuple(rows), overlaps)
@@ -149,17 +157,19 @@ def annotated_regions(boxes: ArrayLike, names: Sequence[str]) -> Regions:
     return Regions(array, None, tuple(names), ("annotated",) * len(array))
 
 
-def link_regions(boxes: ArrayLike, names: Sequence[str], stored: Regions | None) -> tuple[Regions, Match]:
+def link_regions(
+    boxes: ArrayLike, names: Sequence[str], stored: Regions | None, threshold: float = LINK_THRESHOLD
+) -> tuple[Regions, Match]:
     """Return the regions of a picture and, per annotated box, which of them shows it.
 
-    With `stored` (the picture's regions from a region store) the boxes are linked by `match_boxes`, and a
-    linked region takes the annotated name, where there is one (of several boxes on one region the first name
+    With `stored` (the picture's regions from a region store) the boxes are linked by `match_boxes` at an IoU
+    of at least `threshold`, and a linked region takes the annotated name, where there is one (of several boxes on one region the first name
     counts). Without, the annotated boxes are the regions, in their order.
     """
     if stored is None:
         regions = annotated_regions(boxes, names)
         return regions, Match(tuple(range(len(regions))), (1.0,) * len(regions))
-    match = match_boxes(boxes, stored.boxes)
+    match = match_boxes(boxes, stored.boxes, threshold)
     named: dict[int, str] = {}
     for row, name in zip(match.rows, names, strict=True):
         if row >= 0 and name:
