@@ -47,12 +47,6 @@ def test_without_controls_or_with_one_layer_there_are_fewer_sentences():
     assert "The change" not in said
 
 
-def test_results_without_sentences_are_refused():
-    r = Result("other", result((1.0, 1.0), controls="none").frame, {"model": "m"})
-    with pytest.raises(ValueError, match=r"no sentences for 'other'; there are .*fusion_degree"):
-        read_aloud(r)
-
-
 def test_a_result_that_is_not_defined_says_why():
     r = Result("fusion_degree", pd.DataFrame({"value": []}), {"model": "m"}, "widths differ")
     assert read_aloud(r) == "There is no number for m: widths differ."

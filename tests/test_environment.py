@@ -15,7 +15,7 @@ from packaging.version import Version
 import value_nb
 
 ROOT = Path(__file__).resolve().parents[1]
-CONDA_NAMES = {"pytorch": "torch"}  # conda-forge's name -> PyPI's
+CONDA_NAMES = {"pytorch": "torch", "msgpack-python": "msgpack"}  # conda-forge's name -> PyPI's
 LOCK_LINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][0-9a-z.]*")
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -79,12 +79,13 @@ def test_paper_points_stand_at_their_relative_depth(result):
 def test_title_says_model_data_n_and_the_gate():
     assert plot_fusion_title(True) == "fake on fake-flickr30k (test), 4 pairs of 2 images"
     assert "quality gate not met" in plot_fusion_title(False)
-    assert "gate" not in plot_fusion_title(None)
+    assert plot_fusion_title(None).endswith("\nsanity gate not measured")
 
 
 def plot_fusion_title(gate_met: bool | None) -> str:
     model = FakeModel(gate_met=gate_met)
-    found = sweep(model, fake_examples(2), [FusionDegree()], controls="none", progress=False)["fusion_degree"]
+    how = {"controls": "none", "progress": False, "gate": False}
+    found = sweep(model, fake_examples(2), [FusionDegree()], **how)["fusion_degree"]
     ax = plot_fusion(found)
     assert ax.get_title(loc="left") == title(found)
     return title(found)

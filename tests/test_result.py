@@ -121,8 +121,3 @@ def test_results_are_a_mapping_with_a_helpful_error(result, tmp_path):
 def test_meta_is_plain(result):
     assert json.loads(json.dumps(result.meta)) == result.meta
     assert not np.isnan(result.meta["n"])
-
-
-def test_plot_of_a_probe_without_one_is_refused():
-    with pytest.raises(ValueError, match=r"no plot for 'p'; there are plots for: .*fusion_degree"):
-        small().plot()

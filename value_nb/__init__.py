@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from value_nb.controls import Mismatched, RandomWeights
     from value_nb.cross_modal_ablation import cross_modal_ablation
     from value_nb.data.example import Example
+    from value_nb.data.features.convert import convert_features
+    from value_nb.data.features.detect import open_features
+    from value_nb.data.own_picture import own_picture
+    from value_nb.data.region_coverage import region_coverage
     from value_nb.data.registry import datasets, load_dataset
     from value_nb.data.splits import load_splits
     from value_nb.export import keep
+    from value_nb.getting.doctor import doctor, doctor_text
+    from value_nb.getting.fetch import fetch
     from value_nb.growth import watch_growth
     from value_nb.head_ablation import ablation_curve
     from value_nb.linguistics import linguistic_tasks, probe_linguistics
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from value_nb.probes.modality import ModalityImportance
     from value_nb.probes.relations import RelationProbe
     from value_nb.result import load_result
+    from value_nb.sanity import sanity_gate
     from value_nb.scoreboard import scoreboard
     from value_nb.sweep import sweep
     from value_nb.trace import Trace
@@ -61,8 +68,12 @@ _HOMES: dict[str, str | None] = {
     "Trace": "trace",
     "ablate_heads": "ablation",
     "ablation_curve": "head_ablation",
+    "convert_features": "data.features.convert",
     "cross_modal_ablation": None,
     "datasets": "data.registry",
+    "doctor": "getting.doctor",
+    "doctor_text": "getting.doctor",
+    "fetch": "getting.fetch",
     "keep": "export",
     "linguistic_tasks": "linguistics",
     "load_dataset": "data.registry",
@@ -72,10 +83,15 @@ _HOMES: dict[str, str | None] = {
     "measure_models": "measure",
     "measure_observations": "measure",
     "models": None,
+    "open_features": "data.features.detect",
+    "own_picture": "data.own_picture",
     "paper": None,
+    "parity": None,
     "plots": None,
     "pointed_heads": None,
     "probe_linguistics": "linguistics",
+    "region_coverage": "data.region_coverage",
+    "sanity_gate": "sanity",
     "scoreboard": None,
     "sweep": None,
     "training_curve": "models.registry",
@@ -89,6 +105,7 @@ _HOMES: dict[str, str | None] = {
 _CALLED = {
     "cross_modal_ablation": "cross_modal_ablation",
     "models": "models.registry",
+    "parity": "parity",
     "pointed_heads": "pointed_heads",
     "scoreboard": "scoreboard",
     "sweep": "sweep",
@@ -109,8 +126,12 @@ __all__ = [
     "__version__",
     "ablate_heads",
     "ablation_curve",
+    "convert_features",
     "cross_modal_ablation",
     "datasets",
+    "doctor",
+    "doctor_text",
+    "fetch",
     "keep",
     "linguistic_tasks",
     "load_dataset",
@@ -120,10 +141,15 @@ __all__ = [
     "measure_models",
     "measure_observations",
     "models",
+    "open_features",
+    "own_picture",
     "paper",
+    "parity",
     "plots",
     "pointed_heads",
     "probe_linguistics",
+    "region_coverage",
+    "sanity_gate",
     "scoreboard",
     "sweep",
     "training_curve",

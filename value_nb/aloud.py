@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from value_nb import ablation_aloud, coreference_aloud, crossmodal, importance, linguistic_aloud, probe_aloud
+from value_nb import (
+    ablation_aloud,
+    coreference_aloud,
+    crossmodal,
+    importance,
+    linguistic_aloud,
+    probe_aloud,
+    quality_gate,
+)
+from value_nb.general_aloud import say_any
 
 if TYPE_CHECKING:
     from value_nb.result import Result
 
 
-GATE = "The model misses its quality gate, so none of this is evidence about trained models."
-
-
 def read_aloud(result: Result) -> str:
     """What a result says, in sentences made from its numbers, one to a line; or why there is no number.
 
-    Raises
-    ------
-    ValueError
-        For a result of a probe that has no sentences yet.
+    The last sentence says what the quality card or the sanity gate says of the model, where there is anything
+    to say. A probe without sentences of its own gets general ones (`general_aloud.say_any`).
     """
-    if result.probe not in SENTENCES:
-        known = ", ".join(sorted(SENTENCES))
-        raise ValueError(f"no sentences for {result.probe!r}; there are sentences for: {known}")
     if result.reason is not None:
         return f"There is no number for {result.meta['model']}: {result.reason}."
-    said = SENTENCES[result.probe](result)
-    return f"{said}\n{GATE}" if result.meta.get("gate_met") is False else said
+    said = SENTENCES.get(result.probe, say_any)(result)
+    return "\n".join(line for line in (said, quality_gate.sentence(result.meta)) if line)
 
 
 def verdict(lo: float, hi: float, below: str, above: str, between: str) -> str:

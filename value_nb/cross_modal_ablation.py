@@ -42,6 +42,7 @@ from value_nb.data.matching import LINK_THRESHOLD
 from value_nb.estimates import Estimate
 from value_nb.models.base import Batch
 from value_nb.provenance import light, provenance, shared_columns
+from value_nb.sanity import with_measured_gate
 from value_nb.stats import REPLICATES
 
 if TYPE_CHECKING:
@@ -132,10 +133,13 @@ def cross_modal_ablation(
     ValueError
         For a threshold, overlap or words that cannot be, and for a batch size below 1.
     """
+    model = with_measured_gate(model, examples, seed, batch_size, progress)
     meta = provenance(model, light(examples), seed, replicates)
     meta |= {"title": TITLE, "question": QUESTION, "n_counts": _counts()}
     if not any("image" in name for names in model.directions.values() for name in names):
         return _result([], meta, f"{model.name} sees no picture, so nothing can be taken from one")
+    if getattr(model, "picture_input", "regions") == "pixels":
+        return _result([], meta, f"{model.name} reads the picture's pixels: a region cannot be taken from it")
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1")
     names = tuple(getattr(examples, "region_classes", ()) if classes is None else classes)

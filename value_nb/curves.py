@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from value_nb import style
+from value_nb import quality_gate, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,13 +14,11 @@ if TYPE_CHECKING:
 
 
 def title(result: Result) -> str:
-    """Model, data, n and, where the model misses its gate, a warning: what every figure's title says."""
+    """Model, data, n, and what its quality card or sanity gate says: what every figure's title says."""
     meta = result.meta
     counted = f"{meta['n']:,} pairs of {meta['n_images']:,} images"
     lines = [f"{meta['model']} on {meta['data']} ({meta['split']}), {counted}"]
-    if meta.get("gate_met") is False:
-        lines.append("quality gate not met: this model cannot support the figure")
-    return "\n".join(lines)
+    return "\n".join(line for line in (*lines, quality_gate.note(meta)) if line)
 
 
 def by_layer(rows: pd.DataFrame, control: str) -> pd.DataFrame:

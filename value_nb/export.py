@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from value_nb import __version__
+from value_nb import __version__, quality_gate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,8 +98,8 @@ def describe(*items: Any) -> dict[str, str]:
     """What the results among `items` say of themselves, in words: model, data, split, n, seed, ...
 
     Columns of the results' frames come first, then entries of their `meta` that hold one plain value.
-    Several values are listed up to four; several numbers n become a range "17 to 204". A model that
-    misses its quality gate is named as such.
+    Several values are listed up to four; several numbers n become a range "17 to 204". What its
+    quality card or sanity gate says of a model comes last.
     """
     facts: dict[str, str] = {}
     metas = [getattr(item, "meta", None) or {} for item in items]
@@ -109,8 +109,9 @@ def describe(*items: Any) -> dict[str, str]:
         values = values or [meta[fact] for meta in metas if isinstance(meta.get(fact), str | int | float)]
         if values:
             facts[fact] = _spell(fact, list(dict.fromkeys(values)))
-    if any(meta.get("gate_met") is False for meta in metas):
-        facts["quality gate"] = "not met"
+    gates = [said for said in dict.fromkeys(map(quality_gate.fact, metas)) if said]
+    if gates:
+        facts["quality gate"] = "; ".join(gates)
     return facts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -95,10 +95,9 @@ def watch_growth(
     found |= {step: load_model(name, step=step) for step in _steps(name)}
     found[last] = load_model(name)
     probe = CoreferenceAttention()
-    results = {
-        step: sweep(model, data, [probe], controls="none", progress=progress, seed=seed)[probe.name]
-        for step, model in found.items()
-    }
+    # no gate: checkpoints are looked at while they learn to read the picture
+    how: Any = {"controls": "none", "progress": progress, "seed": seed, "gate": False}
+    results = {step: sweep(model, data, [probe], **how)[probe.name] for step, model in found.items()}
     return Growth(name, curve, results)
 
 

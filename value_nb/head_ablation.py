@@ -34,6 +34,7 @@ from value_nb.head_curves import (
 from value_nb.head_sets import QUARTER, RandomHeads, all_heads, default_sizes, random_heads
 from value_nb.pointed_heads import PointedHeads
 from value_nb.provenance import light, provenance, shared_columns
+from value_nb.sanity import with_measured_gate
 from value_nb.stats import REPLICATES
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def ablation_curve(
     """
     from value_nb.result import Result
 
+    model = with_measured_gate(model, examples, seed, batch_size, progress)
     meta = provenance(model, light(examples), seed, replicates)
     meta |= {"title": TITLE, "question": QUESTION, "n_counts": {"": "pairs", **MEASURES}}
     if why := _why_not(model, heads):

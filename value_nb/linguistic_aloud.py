@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from value_nb import linguistic_scores as scores
+from value_nb import quality_gate
 
 if TYPE_CHECKING:
     from value_nb.result import Result
@@ -37,11 +38,7 @@ def read_tasks(results: Mapping[str, Result]) -> str:
         )
     lines.append(verdict_sentence(found))
     lines += [f"Not tested, {task}: {why}." for task, why in found.untested.items()]
-    if first.get("gate_met") is False:
-        from value_nb.aloud import GATE
-
-        lines.append(GATE)
-    return "\n".join(lines)
+    return "\n".join(line for line in (*lines, quality_gate.sentence(first)) if line)
 
 
 def read_picture(result: Result) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from value_nb import linguistic_scores as scores
-from value_nb import style
+from value_nb import quality_gate, style
 from value_nb.curves import draw_curve
 from value_nb.reasons import draw_reason
 
@@ -28,7 +28,6 @@ BASELINES: dict[str, Any] = {
 """Baseline -> how its line is drawn."""
 LABELS = {"accuracy": "accuracy on {task}", "selectivity": "selectivity on {task}"}
 """Measure by layer -> what its axis says."""
-GATE = "quality gate not met: this model cannot support the figure"
 COLUMNS = 3  # of panels
 
 
@@ -214,10 +213,17 @@ def _title(many: Sequence[Mapping[str, Result]]) -> str:
     counts = sorted({int(scores.score(r, "majority")["n"]) for one in many for r in one.values()})
     n = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     lines.append(f"{n} test sentences a task; at the right: the layer, chosen on validation")
-    missed = [meta["model"] for meta in metas if meta.get("gate_met") is False]
-    if missed:
-        lines.append(f"{', '.join(missed)}: quality gate not met, cannot support the figure")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_gates(metas)])
+
+
+def _gates(metas: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for all models whose card says no, and one for each model that a sanity gate speaks of."""
+    notes = {str(meta["model"]): quality_gate.note(meta).splitlines() for meta in metas}
+    missed = [model for model, said in notes.items() if quality_gate.CARD_MISSED in said]
+    lines = [f"{', '.join(missed)}: quality gate not met, cannot support the figure"] if missed else []
+    return lines + [
+        f"{m}: {one}" for m, said in notes.items() for one in said if one != quality_gate.CARD_MISSED
+    ]
 
 
 def places_of(result: Result) -> dict[tuple[str, int], int]:
@@ -293,8 +299,8 @@ def _dress(ax: Axes, result: Result, places: dict[tuple[str, int], int], measure
 
 
 def _heading(result: Result) -> list[str]:
-    """Lines of the title: model, task and n; the gate where it is missed."""
+    """Lines of the title: model, task and n; what the quality card or sanity gate says."""
     meta = result.meta
     n = int(scores.score(result, "majority")["n"])
     lines = [f"{meta['model']} on {meta['data']}, {n:,} test sentences"]
-    return lines + ([GATE] if meta.get("gate_met") is False else [])
+    return lines + quality_gate.note(meta).splitlines()

@@ -135,7 +135,7 @@ def probe_linguistics(
             found[name] = _noted(result, {"none": _how(model)}, [said])
         else:
             seeing = [replace(example, regions=region) for example in examples]
-            (other,) = sweep(model, seeing, [template], controls="none", **settings).values()
+            (other,) = sweep(model, seeing, [template], controls="none", gate=False, **settings).values()
             found[name] = _noted(_joined(result, other), {"none": _how(model), MEAN_REGION: said}, [])
     return Results(found)
 

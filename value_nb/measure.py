@@ -17,6 +17,7 @@ from value_nb.probes.fusion import FusionDegree
 from value_nb.probes.modality import ModalityImportance
 from value_nb.probes.relation_sample import with_relation_pairs
 from value_nb.probes.relations import RelationProbe
+from value_nb.sanity import with_measured_gate
 from value_nb.sweep import Choice, sweep
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def measure_observations(
     them: five for cross-modal heads, one for classifiers.
     """
     one = load_model(model) if isinstance(model, str) else model
+    one = with_measured_gate(one, load_dataset(setting.captions, limit=setting.pairs), seed)  # once for all
     how = {"progress": progress, "seed": seed}
     found: dict[str, Any] = {}
     for part in (_descriptive, _coreference, _relations, _language):

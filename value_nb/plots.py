@@ -18,6 +18,8 @@ from value_nb.crossmodal_plots import (
     plot_subset_rule,
 )
 from value_nb.curves import draw_with_controls, title
+from value_nb.data.grid_boxes import regions_note
+from value_nb.general_plots import plot_any
 from value_nb.growth_plots import plot_growth
 from value_nb.linguistic_plots import plot_linguistic, plot_linguistic_tasks
 from value_nb.modality_plots import plot_modality, plot_modality_map, plot_modality_maps
@@ -76,16 +78,8 @@ NAMED = 8  # with more regions than this only highlighted ones carry their name
 
 
 def plotter(probe: str) -> Plot:
-    """The function that draws a probe's result.
-
-    Raises
-    ------
-    ValueError
-        When there is none; the message lists those there are.
-    """
-    if probe not in PLOTTERS:
-        raise ValueError(f"no plot for {probe!r}; there are plots for: {', '.join(sorted(PLOTTERS))}")
-    return PLOTTERS[probe]
+    """The function that draws a probe's result; `general_plots.plot_any` where it has none of its own."""
+    return PLOTTERS.get(probe, plot_any)
 
 
 def plot_fusion(
@@ -219,7 +213,7 @@ def plot_regions(
             _draw_box(ax, (x1, y1, x2 - x1, y2 - y1), index in highlight, float(shares[index]))
         _draw_names(ax, boxes, names, _named(len(boxes), highlight, shares), height)
         ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
-        ax.set_title(_wrapped(example.caption))
+        ax.set_title("\n".join(filter(None, (_wrapped(example.caption), regions_note(example)))))
         ax.set_axis_off()
     return ax
 

@@ -12,6 +12,7 @@ from value_nb.curves import title
 from value_nb.data.example import Example, Regions
 from value_nb.layout import PositionClass
 from value_nb.probes.crossmodal import EXCESS, EXPECTED, CrossModalHeads
+from value_nb.sanity import with_measured_gate
 from value_nb.sweep import sweep
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ def share_by_regions(
     chosen = _counts(given) if counts is None else sorted(set(counts))
     if not chosen:
         raise ValueError("counts is empty; expected numbers of regions, or None for six of them")
+    if getattr(model, "picture_input", "regions") == "pixels":
+        why = f"{model.name} reads the picture's pixels: it has as many positions, whatever the regions"
+        cell = pd.DataFrame({"not defined": [why]}, index=pd.Index([model.name], name="model"))
+        return RegionCounts(cell, model.name, model.name, why)
+    model = with_measured_gate(model, given, seed)  # once, with all regions
     for count in chosen:
         shorter = [with_regions(example, count) for example in given]
         controls = [RandomWeights((seed,))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from value_nb import quality_gate
 from value_nb.stats import LEVEL, REPLICATES
 
 if TYPE_CHECKING:
@@ -35,15 +36,24 @@ def provenance(
 
 
 def record(
-    model: VLModel, seen: Mapping[str, Any], seed: int, replicates: int = REPLICATES
+    model: VLModel,
+    seen: Mapping[str, Any],
+    seed: int,
+    replicates: int = REPLICATES,
+    gate: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The same where what was seen (data, split, n, n_images) is known already."""
+    """The same where what was seen (data, split, n, n_images) is known already.
+
+    `gate` is what a sanity gate found (`value_nb.sanity.settled`); None: what the model's card knows.
+    """
+    found = quality_gate.of_model(model) if gate is None else dict(gate)
     return {
         "model": model.name,
         "family": model.family,
         "weights": model.weights,
         "changes": list(getattr(model, "changes", ())),
-        "gate_met": model.gate_met,
+        "gate_met": quality_gate.both(model.gate_met, found),
+        "gate": found,
         **seen,
         "seed": seed,
         "interval": f"{LEVEL:.0%} {INTERVAL}, {replicates} replicates, seed {seed}",

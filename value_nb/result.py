@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from value_nb import quality_gate
 from value_nb.export import atomically
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def describe(result: Result) -> str:
-    """Data, numbers and interval of a result in one line."""
+    """Data, numbers, interval and gate of a result in one line."""
     frame, meta = result.frame, result.meta
     parts = [
         f"{meta.get('data')}/{meta.get('split')}: {meta.get('n')} examples of {meta.get('n_images')} images"
@@ -272,6 +273,7 @@ def describe(result: Result) -> str:
         parts.append(f"measures {', '.join(frame['measure'].unique())}")
     controls = [c for c in frame["control"].unique() if c != "none"] if "control" in frame else []
     parts.append(f"controls: {', '.join(controls) or 'none'}")
+    parts += quality_gate.note(meta).splitlines()
     return "; ".join([*parts, f"{len(frame)} rows in .frame"])
 
 

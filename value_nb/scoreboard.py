@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from value_nb import quality_gate
 from value_nb.observations import OBSERVATIONS, UNTESTED, Finding, Observation
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ Measured = Mapping[str, Any]
 
 COLUMNS = (
     "observation", "claim", "rule", "model", "verdict", "number", "value", "lo", "hi", "against", "n",
-    "n_images", "data", "split", "gate_met", "notebook",
+    "n_images", "data", "split", "gate_met", "gate", "notebook",
 )  # fmt: skip
 PUBLISHED = ("probe", "published_model", "published_data", "said", "published")
 """What tells one published number from another."""
@@ -37,7 +38,8 @@ def scoreboard(measured: Mapping[str, Measured]) -> pd.DataFrame:
     One row for each observation and model. `verdict` is "holds", "does not hold" or "cannot be tested";
     `number` says what decided, or why there is nothing to decide by; `value`, `lo`, `hi` are that number with
     its 95 % interval over the pictures of this one trained model, `against` is what the interval was held
-    against; `notebook` is where the number is made and explained.
+    against; `gate` says what a quality card or sanity gate holds against the model, "" where nothing does;
+    `notebook` is where the number is made and explained.
     """
     import pandas as pd
 
@@ -92,9 +94,9 @@ def _spell(row: Any) -> str:
 
 
 def _named(row: Any) -> str:
-    """A model with what decided; one that misses its gate says so."""
+    """A model with what decided; one whose gate is not met says so."""
     said = [] if row["verdict"] == UNTESTED else [row["number"]]
-    said += ["quality gate not met"] if row["gate_met"] is False else []
+    said += [row["gate"]] if row["gate"] else []
     return f"{row['model']} ({', '.join(said)})" if said else str(row["model"])
 
 
@@ -105,7 +107,7 @@ def _row(observation: Observation, model: str, results: Measured) -> dict[str, A
     return {
         "observation": observation.key, "claim": observation.claim, "rule": observation.rule, "model": model,
         "verdict": found.verdict, "number": found.said, "value": found.value, "lo": found.lo, "hi": found.hi,
-        "against": found.against, "notebook": observation.notebook, **kept,
+        "against": found.against, "notebook": observation.notebook, **kept, "gate": quality_gate.short(meta),
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLOURS = {HOLDS: "#9fc8e3", FAILS: "#f2c3a0", UNTESTED: "#ececec"}
 CLAIM_LINE = 40  # characters
-GATE_MISSED = "gate not met"
+MODEL_LINE = 24  # characters
 
 
 def plot_scoreboard(board: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -72,5 +72,7 @@ def _claim(board: pd.DataFrame, key: str) -> str:
 
 
 def _model(board: pd.DataFrame, model: str) -> str:
-    missed = (board.loc[board["model"] == model, "gate_met"] == False).any()  # noqa: E712  # None is not False
-    return f"{model}\n{GATE_MISSED}" if missed else model
+    """Its name, and below it what its quality card or sanity gate holds against it."""
+    gates = board.loc[board["model"] == model, "gate"].unique()
+    said = [textwrap.wrap(gate.removeprefix("quality "), MODEL_LINE) for gate in gates]
+    return "\n".join([model, *(line for lines in said for line in lines)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from value_nb.controls import AsIs, Condition, Control, NotPossible, Opened
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from value_nb.layout import LayerBatch
     from value_nb.models.base import VLModel
     from value_nb.result import Result, Results
+    from value_nb.sanity import SanityGate
 
 WINDOW = 8  # batches that are read ahead and sorted by length, so that little is spent on padding
 Choice = Literal["default", "none"] | Sequence[Control]
@@ -50,6 +52,7 @@ def sweep(
     controls: Choice = "default",
     progress: bool = True,
     seed: int = 0,
+    gate: Literal["auto"] | bool | SanityGate = "auto",
 ) -> Results:
     """Put any number of questions to a model in one pass over the data, and one pass for each control.
 
@@ -72,6 +75,11 @@ def sweep(
         Show a bar for each pass.
     seed
         Seed of the probes, the intervals and the default controls.
+    gate
+        Whether the model can read these features, asked before any probe and shown in every figure. "auto":
+        measured on at most 200 captions (`value_nb.sanity_gate`) for a trained model that sees pictures and
+        has no quality card; never for random weights, or where something was taken away. True: in any case.
+        False: not at all. Or a gate that was measured before, so that a second sweep does not do it again.
 
     Returns
     -------
@@ -81,8 +89,8 @@ def sweep(
     Raises
     ------
     ValueError
-        For probes of one name, an unknown choice of controls, a control that no probe supports, or a
-        batch size below 1.
+        For probes of one name, an unknown choice of controls, a control that no probe supports, a batch
+        size below 1, another choice of gate, or a gate of another model.
     """
     from value_nb.result import Results
 
@@ -92,8 +100,9 @@ def sweep(
     plan, skipped = _plan(fit, controls, seed)
     once = len(plan) < 2 and not any(probe.prepares for probe in fit)
     examples: Any = data if isinstance(data, Sequence) or once else list(data)
+    examples, entry = _gate(model, examples, gate, bool(fit), batch_size, progress, seed)
     prepared = {probe.name: probe.fresh(seed).prepare(examples) for probe in fit}
-    books = {p.name: _Book(p, model, reasons[p.name], seed, skipped.get(p.name, [])) for p in probes}
+    books = {p.name: _Book(p, model, reasons[p.name], seed, skipped.get(p.name, []), entry) for p in probes}
     for condition, asked in plan.items():
         try:
             opened = condition.open(model, examples)
@@ -141,6 +150,24 @@ def collect(
     if not seen:
         raise ValueError("no examples came; check the data set and its limit")
     return Collected(tuple(probes), seen, len(images), "+".join(sorted(data)), "+".join(sorted(splits)))
+
+
+def _gate(
+    model: VLModel, examples: Any, gate: Any, asked: bool, batch_size: int, progress: bool, seed: int
+) -> tuple[Any, dict[str, Any]]:
+    """The examples, and what is known of the model: measured now where that is due and a probe will run.
+
+    A stream is read as far as the gate needs it, and what was read is put back in front.
+    """
+    from value_nb.sanity import EXAMPLES, is_due, settled
+
+    head = examples
+    if asked and not isinstance(examples, Sequence) and (gate is True or (gate == "auto" and is_due(model))):
+        rest = iter(examples)
+        head = list(islice(rest, EXAMPLES))
+        examples = chain(head, rest)
+    choice = gate if asked or not (gate is True or gate == "auto") else False
+    return examples, settled(model, head, choice, seed, batch_size, progress)
 
 
 def _skip(problem: NotPossible, books: Sequence[_Book], chosen: bool) -> None:
@@ -253,8 +280,15 @@ class _Book:
     """Rows of one probe over all conditions, and what is known about them."""
 
     def __init__(
-        self, probe: Probe, model: VLModel, reason: str | None, seed: int, skipped: list[str]
+        self,
+        probe: Probe,
+        model: VLModel,
+        reason: str | None,
+        seed: int,
+        skipped: list[str],
+        gate: Mapping[str, Any],
     ) -> None:
+        self.gate = gate
         self.template, self.model, self.reason, self.seed = probe, model, reason, seed
         self.skipped, self.notes, self.rows = list(skipped), dict[str, str](), list[dict[str, Any]]()
         self.seen: Collected | None = None
@@ -292,7 +326,7 @@ class _Book:
             "n": seen.n if seen else 0,
             "n_images": seen.n_images if seen else 0,
         }
-        return record(self.model, known, self.seed) | {
+        return record(self.model, known, self.seed, gate=self.gate) | {
             "title": self.template.title,
             "question": self.template.question,
             "settings": self.template.settings(),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 JOINT = "joint"
 UNASSIGNED = "unassigned"
 UNITS = ("word", "position")
+REGIONS, PATCHES = "regions", "patches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +36,57 @@ class StreamPositions:
     position_class
         `(position,)` of `PositionClass`.
     unit
-        `(position,)` word or region index, -1 on specials.
+        `(position,)` word or region index, -1 on specials; where a patch lies in several regions, the one
+        with the largest share of it.
     labels
         One for each word or region: row i of a pooled matrix is word i, or region i.
+    shares
+        `(unit, position)` in [0, 1]: area of a patch inside a region / area of the patch; None where every
+        position belongs to one unit or none.
+    loose
+        `(position,)` in [0, 1]: the part of a position that is in no unit; None where `shares` is.
+    boxes
+        `(position, 4)`: the patch that a position is, x1 y1 x2 y2 as fractions of the picture, nan on
+        specials; None where positions are no patches.
     """
 
     tokens: tuple[str, ...]
     position_class: np.ndarray
     unit: np.ndarray
     labels: tuple[str, ...]
+    shares: np.ndarray | None = None
+    loose: np.ndarray | None = None
+    boxes: np.ndarray | None = None
 
     @property
     def membership(self) -> np.ndarray:
-        """`(unit, position)` float: 1 where the position belongs to the word or region."""
+        """`(unit, position)` float in [0, 1]: the part of the position that is in the word or region."""
+        if self.shares is not None:
+            return self.shares
         return (np.arange(len(self.labels))[:, None] == self.unit[None, :]).astype(float)
+
+    @property
+    def unassigned(self) -> np.ndarray:
+        """`(position,)` float in [0, 1]: the part of the position that is in no word or region."""
+        return (self.unit < 0).astype(float) if self.loose is None else self.loose
+
+    @property
+    def patches(self) -> StreamPositions:
+        """The same positions with each patch as a unit of its own.
+
+        Raises
+        ------
+        ValueError
+            Where positions are no patches.
+        """
+        if self.boxes is None:
+            raise ValueError(
+                "this model has no patches: its image positions are regions. Leave image='regions'"
+            )
+        own = self.position_class == PositionClass.IMAGE
+        unit = np.where(own, np.cumsum(own) - 1, -1)
+        labels = tuple(token for token, mine in zip(self.tokens, own, strict=True) if mine)
+        return StreamPositions(self.tokens, self.position_class, unit, labels, boxes=self.boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +130,7 @@ class Trace:
         head: int | str | None = "mean",
         stack: str | None = None,
         unit: str = "word",
+        image: str = REGIONS,
     ) -> pd.DataFrame:
         """One attention map as a labelled matrix: rows look (queries), columns are looked at (keys).
 
@@ -111,10 +150,20 @@ class Trace:
             that a row's sum is that of the raw block (one only where the block has a softmax of its own).
             "position": the raw block.
 
+            Where a model looks at patches, attention *to* a region is the sum over patches of the attention
+            times the share of the patch that lies in the region (area inside / area of the patch), *from* a
+            region the mean over patches weighted by these shares; "unassigned" also holds what goes to parts
+            of the picture in no region. Overlapping regions each get their share of a patch, so a row's sum
+            is then larger than the block's by what was counted twice.
+        image
+            "regions", or "patches": rows and columns of the picture are the patches themselves, which never
+            overlap; where they lie says `boxes("patches")`.
+
         Raises
         ------
         ValueError
-            For a direction, stack, layer, head or unit that there is not; it lists those there are.
+            For a direction, stack, layer, head or unit that there is not; it lists those there are. For
+            image="patches" of a model that has none.
         """
         stack = self._stack(direction, stack)
         place = (stack, layer_number(self.stacks, stack, layer))
@@ -122,18 +171,45 @@ class Trace:
             raise ValueError("layer 0 is what enters the stack: it has states and no attention")
         if unit not in UNITS:
             raise ValueError(f"unit is {unit!r}; valid: {', '.join(map(repr, UNITS))}")
+        streams = self._streams(image)
         if direction == JOINT:
-            return self._joint(place, head, unit)
+            return self._joint(place, head, unit, streams)
         if direction not in self.maps[place]:
             raise ValueError(
                 f"{direction!r} was not computed in layer {place[1]} of stack {stack!r} (its gate was "
                 f"closed); computed: {', '.join(map(repr, self.maps[place])) or 'nothing'}"
             )
-        return self._block(direction, place, head, unit)
+        return self._block(direction, place, head, unit, streams)
+
+    def boxes(self, image: str = REGIONS) -> np.ndarray:
+        """`(region or patch, 4)`, x1 y1 x2 y2 as fractions of the picture: where a map's image labels lie.
+
+        Parameters
+        ----------
+        image
+            "regions" or "patches", as in `attention`.
+
+        Raises
+        ------
+        ValueError
+            For a trace without a picture, another `image`, and patches of a model that has none.
+        """
+        streams = self._streams(image)
+        if "image" not in streams or self.example.regions is None:
+            raise ValueError(
+                f"{self.model} saw no picture of example {self.example.id!r}: there are no boxes"
+            )
+        positions = streams["image"]
+        if image == REGIONS or positions.boxes is None:
+            return np.array(self.example.regions.boxes, dtype=float)
+        return np.array(positions.boxes[positions.unit >= 0], dtype=float)
 
     @property
     def positions(self) -> pd.DataFrame:
-        """One row for each position: stream, position, class, token, word, region, box (x1 y1 x2 y2)."""
+        """One row for each position: stream, position, class, token, word, region, box (x1 y1 x2 y2).
+
+        A patch has its own box, and the region that has the largest share of it.
+        """
         rows = [row for stream in self.streams for row in self._position_rows(stream)]
         frame = pd.DataFrame(rows, columns=["stream", "position", "class", "token", "word", "region", "box"])
         return frame.astype({"word": "Int64", "region": "Int64"})
@@ -154,30 +230,49 @@ class Trace:
             raise ValueError(f"stack is {stack!r}; {direction!r} is in {', '.join(map(repr, having))}")
         return stack
 
+    def _streams(self, image: str) -> dict[str, StreamPositions]:
+        """The positions of each stream, those of the picture grouped as asked."""
+        if image not in (REGIONS, PATCHES):
+            raise ValueError(f"image is {image!r}; valid: {REGIONS!r}, {PATCHES!r}")
+        if image == REGIONS:
+            return self.streams
+        if "image" not in self.streams:
+            raise ValueError(f"{self.model} sees no picture: there are no patches")
+        return {**self.streams, "image": self.streams["image"].patches}
+
     def _block(
-        self, direction: str, place: tuple[str, int], head: int | str | None, unit: str
+        self,
+        direction: str,
+        place: tuple[str, int],
+        head: int | str | None,
+        unit: str,
+        streams: dict[str, StreamPositions],
     ) -> pd.DataFrame:
         block = _pick_head(self.maps[place][direction], head)
-        queries, keys = self.streams[query_of(direction)], self.streams[key_of(direction)]
+        queries, keys = streams[query_of(direction)], streams[key_of(direction)]
         if unit == "position":
             return _frame(block, queries.tokens, keys.tokens)
         return _frame(pool(block, queries, keys), queries.labels, (*keys.labels, UNASSIGNED))
 
-    def _joint(self, place: tuple[str, int], head: int | str | None, unit: str) -> pd.DataFrame:
+    def _joint(
+        self,
+        place: tuple[str, int],
+        head: int | str | None,
+        unit: str,
+        streams: dict[str, StreamPositions],
+    ) -> pd.DataFrame:
         rows = []
         for query in STREAMS:
-            blocks = [self._block(f"{query}->{key}", place, head, unit) for key in STREAMS]
+            blocks = [self._block(f"{query}->{key}", place, head, unit, streams) for key in STREAMS]
             if unit == "word":
                 rest = blocks[0][[UNASSIGNED]] + blocks[1][[UNASSIGNED]]
                 blocks = [*(block.iloc[:, :-1] for block in blocks), rest]
             rows.append(np.concatenate([block.to_numpy() for block in blocks], axis=1))
             columns = [label for block in blocks for label in block.columns]
-        names = [label for s in STREAMS for label in self._row_labels(s, unit)]
+        names = [
+            label for s in STREAMS for label in (streams[s].labels if unit == "word" else streams[s].tokens)
+        ]
         return _frame(np.concatenate(rows), names, columns)
-
-    def _row_labels(self, stream: str, unit: str) -> tuple[str, ...]:
-        positions = self.streams[stream]
-        return positions.labels if unit == "word" else positions.tokens
 
     def _position_rows(self, stream: str) -> list[tuple[object, ...]]:
         positions, regions = self.streams[stream], self.example.regions
@@ -188,6 +283,8 @@ class Trace:
             name, index = PositionClass(int(kind)).name.lower(), int(unit) if unit >= 0 else None
             word, region = (index, None) if stream == "text" else (None, index)
             box = None if region is None or regions is None else tuple(map(float, regions.boxes[region]))
+            if positions.boxes is not None and int(kind) == PositionClass.IMAGE:
+                box = tuple(map(float, positions.boxes[place]))
             rows.append((stream, place, name, token, word, region, box))
         return rows
 
@@ -195,11 +292,13 @@ class Trace:
 def pool(block: np.ndarray, queries: StreamPositions, keys: StreamPositions) -> np.ndarray:
     """`(query, key)` positions -> `(word or region, word or region + unassigned)`.
 
-    Sum over the pieces of what is looked at, mean over the pieces of what looks. Rows keep their sum.
+    Sum over the pieces of what is looked at, each times the share of it that is looked at; mean over the
+    pieces of what looks, weighted by shares. Rows keep their sum, unless regions overlap.
     """
     rows = queries.membership
-    rows = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1.0)
-    columns = np.concatenate([keys.membership, (keys.unit < 0)[None, :].astype(float)])
+    weight = rows.sum(axis=1, keepdims=True)
+    rows = np.divide(rows, weight, out=np.zeros_like(rows), where=weight > 0)
+    columns = np.concatenate([keys.membership, keys.unassigned[None, :]])
     return rows @ block @ columns.T
 
 
@@ -248,11 +347,15 @@ def _positions(name: str, stream: StreamLayout, example: Example) -> StreamPosit
     if name == "image":
         names = () if example.regions is None else example.regions.names
         labels = tuple(f"r{index} {label}".rstrip() for index, label in enumerate(names))
+    split = stream.shares is not None
     return StreamPositions(
         tokens=stream.tokens[0],
         position_class=stream.position_class[0].cpu().numpy(),
         unit=stream.unit[0].cpu().numpy(),
         labels=labels,
+        shares=_numpy(stream.membership(len(labels))[0]).T if split else None,
+        loose=_numpy(stream.unassigned[0]) if split else None,
+        boxes=None if stream.boxes is None else _numpy(stream.boxes[0]),
     )
 
 

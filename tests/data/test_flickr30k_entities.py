@@ -72,7 +72,7 @@ def test_without_a_store_the_annotated_boxes_are_the_regions(root: Path) -> None
 def test_with_a_store_boxes_are_linked_to_its_rows(root: Path, store: Path) -> None:
     first = load_flickr30k_entities(root, regions=store)[0]
     assert [p.regions for p in first.phrases] == [(1, 3), (0,), ()]
-    assert first.regions == RegionStore(store)["17"]
+    assert first.regions == RegionStore(store)["17"], "the store says itself which are annotated"
     assert first.extra["boxes_linked"] == (3, 4)
 
 
@@ -158,7 +158,7 @@ def test_a_picture_that_the_store_lacks_is_skipped(root: Path, tmp_path: Path) -
     path = write_region_store(tmp_path / "a.h5", [stored_image("4", [[0, 0, 1, 1]])], ["a", "b"], "")
     data = load_flickr30k_entities(root, regions=path)
     assert [example.image_id for example in data] == ["4"]
-    assert f"test.txt, id 17: the region store {path} has no picture 17." in repr(data.problems)
+    assert f"test.txt, id 17: the region features {path} have no picture 17." in repr(data.problems)
 
 
 def test_limit_counts_captions(root: Path) -> None:

@@ -104,6 +104,8 @@ def test_a_linked_region_takes_the_annotated_name() -> None:
     )
     assert match.rows == (0, 0, 1)
     assert regions.names == ("dog", "sky")
+    assert regions.sources == ("annotated", "annotated")
+    assert link_regions([[0, 0, 0.2, 0.2]], [""], stored)[0].sources == ("detected", "annotated")
     assert stored.names == ("cat", "sky")
 
 

@@ -2,15 +2,26 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from value_nb.data import regions as regions_file
 from value_nb.data.problems import DataFormatError
-from value_nb.data.regions import RegionStore, StoredImage, open_store, write_region_store
+from value_nb.data.regions import (
+    RegionStore,
+    RegionStoreWriter,
+    StoredImage,
+    open_store,
+    write_region_store,
+)
 
 from .conftest import stored_image
 
@@ -115,7 +126,7 @@ def broken(path: Path, name: str, value: Any) -> RegionStore:
     ("name", "value", "text"),
     [
         ("format", "other", r"attribute 'format': 'other' came; expected 'value_nb-regions'.*give the path"),
-        ("version", 2, r"attribute 'version': .*2.* came; this release reads version 1"),
+        ("version", 3, r"attribute 'version': .*3.* came; this release reads the versions 1, 2"),
         ("boxes", None, r"data set 'boxes': it is missing; expected image_id, offset"),
         ("boxes", h5py.ExternalLink("other.h5", "boxes"), r"'boxes'.* points to another file"),
         ("boxes", h5py.SoftLink("/features"), r"'boxes'.* points to another file"),
@@ -155,6 +166,107 @@ def test_bad_values_are_said_when_read(path: Path, name: str, value: Any, text: 
         broken(path, name, value)["10"]
 
 
+def test_a_picture_of_unknown_size(tmp_path: Path, images: list[StoredImage]) -> None:
+    path = tmp_path / "a.h5"
+    write_region_store(path, [replace(images[0], size=None), images[1]], ["dog", "cat"], "")
+    store = RegionStore(path)
+    assert store.size("10") is None and store.size("2") == (100, 50)
+    assert len(store["10"]) == 2
+
+
+def test_classes_without_a_name_keep_their_index(tmp_path: Path, images: list[StoredImage]) -> None:
+    store = RegionStore(write_region_store(tmp_path / "a.h5", images, ["", "", ""], ""))
+    assert store["30"].names == ("", "", "")
+    assert store.class_ids("30").tolist() == [-1, 0, 1]
+
+
+def test_stores_of_version_1_are_read(path: Path) -> None:
+    """The bundled store is one; its numbers here stand for the whole."""
+    bundled = RegionStore(Path(__file__).parents[2] / "data" / "mini" / "features.h5")
+    with h5py.File(bundled.path) as file:
+        assert file.attrs["version"] in (1, 2)
+        assert len(bundled) == len(file["image_id"]) and bundled.size(bundled.image_ids[0]) is not None
+    before = RegionStore(path)["30"]
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = 1
+    assert RegionStore(path)["30"] == before
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_store_cut_anywhere_is_said(path: Path, images: list[StoredImage], share: float) -> None:
+    whole = path.read_bytes()
+    cut = path.with_name("cut.h5")
+    cut.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DataFormatError, match=r"cut\.h5: it cannot be opened as HDF5"):
+        RegionStore(cut)["10"]
+
+
+def test_a_damaged_piece_is_said(path: Path) -> None:
+    with h5py.File(path) as file:
+        piece = file["features"].id.get_chunk_info(0)
+    whole = bytearray(path.read_bytes())
+    whole[piece.byte_offset + 2 : piece.byte_offset + piece.size] = bytes(piece.size - 2)
+    path.write_bytes(whole)
+    with pytest.raises(DataFormatError, match=r"features\.h5, picture 10: its rows cannot be read"):
+        RegionStore(path)["10"]
+    assert len(RegionStore(path).read("10", features=False)) == 2
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    counts=st.lists(st.integers(0, 7), min_size=1, max_size=12),
+    chunk=st.sampled_from([2, 10, 64]),
+    block=st.integers(1, 3),
+)
+def test_pieces_of_any_size_hold_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: list[int], chunk: int, block: int
+) -> None:
+    """Pictures over several pieces, several pictures in one, and what is left at the end."""
+    monkeypatch.setattr(regions_file, "CHUNK_BYTES", chunk * 10)
+    monkeypatch.setattr(regions_file, "BLOCK_CHUNKS", block)
+    made = [stored_image(str(n), [[0, 0, 0.5, 1]] * count, n) for n, count in enumerate(counts)]
+    store = RegionStore(write_region_store(tmp_path / "a.h5", made, ["dog", "cat"], ""))
+    for image in made:
+        half = image.features.astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(store.read(image.image_id).features, half)
+        np.testing.assert_array_equal(store.class_ids(image.image_id), image.class_id)
+    store.close()
+
+
+def test_pictures_are_taken_one_at_a_time(tmp_path: Path) -> None:
+    """An endless supply that fails after a while: nothing is held, and nothing is left behind."""
+    import tracemalloc
+
+    def supply(count: int) -> Iterator[StoredImage]:
+        for n in range(count):
+            yield stored_image(str(n), [[0, 0, 1, 1]] * 36, n, width=256)
+        raise KeyError("no more")
+
+    peaks = []
+    for count in (100, 300):
+        tracemalloc.start()
+        with pytest.raises(KeyError, match="no more"):
+            write_region_store(tmp_path / "a.h5", supply(count), ["dog", "cat"], "")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 200 * 36 * 256 * 2 / 4
+    assert not list(tmp_path.glob("*a.h5*"))
+
+
+def test_a_check_can_refuse_the_store(tmp_path: Path, images: list[StoredImage]) -> None:
+    def refuse(store: RegionStore) -> None:
+        assert store.image_ids == ("10",) and not (tmp_path / "a.h5").exists()
+        raise DataFormatError(store.path, "", "no")
+
+    with (
+        pytest.raises(DataFormatError, match="no"),
+        RegionStoreWriter(tmp_path / "a.h5", ["dog", "cat"], "", refuse) as writer,
+    ):
+        writer.add(images[0])
+    assert not list(tmp_path.glob("*a.h5*"))
+
+
 def test_writing_is_all_or_nothing(path: Path, tmp_path: Path, images: list[StoredImage]) -> None:
     before = path.read_bytes()
     with pytest.raises(DataFormatError, match="twice"):
@@ -184,8 +296,6 @@ def test_the_same_pictures_give_the_same_bytes(path: Path, images: list[StoredIm
 def test_bad_pictures_are_not_written(
     tmp_path: Path, images: list[StoredImage], change: dict[str, Any], text: str
 ) -> None:
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match=text):
         write_region_store(tmp_path / "a.h5", [replace(images[0], **change)], ["dog", "cat"], "")
     with pytest.raises(ValueError, match="No pictures came"):

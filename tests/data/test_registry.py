@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from value_nb.data.problems import DataFormatError
-from value_nb.data.registry import ENTRIES, datasets, load_dataset
-from value_nb.data.senteval import TASKS
+from value_nb.data.regions import write_region_store
+from value_nb.data.registry import ENTRIES, OPTIONS, datasets, load_dataset
+from value_nb.data.senteval import FILES, TASKS
+
+from .conftest import stored_image
 
 
 def test_the_table_lists_every_data_set(mini_tree: Path) -> None:
     table = datasets()
     assert list(table.columns) == ["name", "kind", "splits", "source", "present", "how to get it"]
     names = ["mini-flickr30k", "mini-vg", *(f"mini-senteval/{task}" for task in TASKS)]
-    names += ["flickr30k-entities", "visual-genome", *(f"senteval/{task}" for task in TASKS)]
+    names += ["flickr30k-entities", "visual-genome", *(f"senteval/{task}" for task in FILES)]
     assert table["name"].tolist() == names
     present = table.set_index("name")["present"]
     assert present[[name for name in names if name.startswith("mini")]].all()
@@ -111,13 +114,6 @@ def test_a_missing_part_is_named_itself(mini_tree: Path) -> None:
         load_dataset("flickr30k-entities", "train", root=mini_tree / "mini" / "flickr30k_entities")
 
 
-def test_release_1_is_recognised_in_a_root(tmp_path: Path) -> None:
-    for name in ("image_data", "objects"):
-        (tmp_path / f"{name}_v1.json").write_text("[]")
-    with pytest.raises(DataFormatError, match=r"release 1\.0 of Visual Genome"):
-        load_dataset("visual-genome", root=tmp_path)
-
-
 def test_options_are_checked_before_anything_is_read(mini_tree: Path) -> None:
     with pytest.raises(ValueError, match="split='dev' came; expected one of 'train', 'val', 'test'"):
         load_dataset("visual-genome", "dev")
@@ -139,6 +135,79 @@ def test_limit_and_strict_reach_every_loader(mini_tree: Path) -> None:
     descriptions.write_text('[{"regions": []}, ' + descriptions.read_text()[1:])
     with pytest.raises(DataFormatError, match=r"region_descriptions\.json, element 1"):
         load_dataset("mini-vg", strict=True)
+
+
+def test_no_option_is_ignored(mini_tree: Path) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"threshold=0\.7 came; mini-senteval/tree_depth has no such option, only: limit, strict\.",
+    ):
+        load_dataset("mini-senteval/tree_depth", threshold=0.7)
+    with pytest.raises(
+        ValueError, match=r"aliases=False came; mini-flickr30k has no such option, only: .*unrelated"
+    ):
+        load_dataset("mini-flickr30k", aliases=False)
+    with pytest.raises(ValueError, match=r"unrelated='flag' came; mini-vg has no such option"):
+        load_dataset("mini-vg", unrelated="flag")
+    assert len(load_dataset("mini-senteval/tree_depth", threshold=0.5)) == 2, "a default is no choice"
+
+
+@pytest.mark.parametrize("threshold", [0, 1.5, -0.5, float("nan"), "0.5", True, None])
+def test_thresholds_are_checked(mini_tree: Path, threshold: object) -> None:
+    for name in ("mini-flickr30k", "mini-vg"):
+        with pytest.raises(ValueError, match=r"threshold=.* came; expected an IoU above 0 and at most 1"):
+            load_dataset(name, threshold=threshold)  # type: ignore[arg-type]
+
+
+def test_features_can_be_left_out(mini_tree: Path) -> None:
+    for name in ("mini-flickr30k", "mini-vg"):
+        data = load_dataset(name, features="none")
+        assert data[0].regions is not None and data[0].regions.features is None
+        assert len(data[0].regions) == 2 and data.threshold is None
+        with pytest.raises(ValueError, match=r"features='all' came; expected one of 'linked', 'none'"):
+            load_dataset(name, features="all")
+        with pytest.raises(ValueError, match=r"came with features='none'; expected one of both"):
+            load_dataset(name, features="none", regions=mini_tree / "mini" / "features.h5")
+
+
+def test_every_option_reaches_its_loader(mini_tree: Path, tmp_path: Path) -> None:
+    from value_nb.data.splits import load_splits
+
+    boxes = [[0.5, 0.5, 1, 0.95], [0, 0, 0.5, 0.5]]
+    store = write_region_store(tmp_path / "mine.h5", [stored_image("1", boxes)], ["a", "b"], "mine")
+    (tmp_path / "1.png").write_bytes(b"")
+    options = {"regions": store, "images": tmp_path}
+    for name in ("mini-flickr30k", "mini-vg"):
+        data = load_dataset(name, threshold=0.95, **options)
+        assert data.region_classes == ("a", "b") and data[0].image == tmp_path / "1.png"
+        assert data[0].extra["annotated_regions"] == (1, -1)
+        assert load_dataset(name, threshold=0.9, **options)[0].extra["annotated_regions"] == (1, 0)
+        parts = load_splits(name, splits=("test",), threshold=0.9, **options).parts
+        assert [part.threshold for part in parts] == [0.9]
+    root = mini_tree / "mini" / "visual_genome"
+    (root / "object_alias.txt").write_text("human,man\n")
+    names = [load_dataset("mini-vg", aliases=a)[0].extra["objects"][0][1] for a in (None, False)]
+    assert names == [("human",), ("man",)]
+    (tmp_path / "s.json").write_text('{"train": [1], "val": [], "test": []}')
+    assert len(load_dataset("mini-vg", "train", split_file=tmp_path / "s.json")) == 1
+    assert load_dataset("mini-vg", exclude_coco=True).problems.skipped == {"picture without coco_id": 1}
+    with pytest.raises(FileNotFoundError, match=r"objects_v1_2\.json"):
+        load_dataset("mini-vg", release="1.2")
+    (mini_tree / "mini" / "flickr30k_entities" / "UNRELATED_CAPTIONS").write_text("1 1\n")
+    assert len(load_dataset("mini-flickr30k")) == 0
+    assert load_dataset("mini-flickr30k", unrelated="flag")[0].extra["unrelated"]
+
+
+def test_options_are_those_of_the_signature() -> None:
+    import inspect
+
+    defaults = {
+        k: p.default
+        for k, p in inspect.signature(load_dataset).parameters.items()
+        if p.kind == p.KEYWORD_ONLY
+    }
+    assert defaults == OPTIONS
+    assert all(set(entry.options) <= set(OPTIONS) for entry in ENTRIES.values())
 
 
 def test_the_package_imports_nothing_heavy() -> None:

@@ -14,7 +14,8 @@ import pytest
 from value_nb.data.example import Relation
 from value_nb.data.problems import DataFormatError
 from value_nb.data.regions import write_region_store
-from value_nb.data.visual_genome import FILES, hash_split, load_visual_genome
+from value_nb.data.visual_genome import hash_split, load_visual_genome
+from value_nb.data.visual_genome_files import FILES
 
 from .conftest import stored_image, vg_object, vg_region, vg_relation
 
@@ -86,7 +87,7 @@ def test_with_a_store_objects_are_linked_and_name_their_regions(root: Path, tmp_
     assert first.regions.sources == ("annotated", "detected", "annotated")
     np.testing.assert_allclose(first.regions.features, images[0].features, atol=2e-3)
     assert data.without_features()[0].regions.features is None
-    assert "the region store" in repr(data.problems) and "picture 3" in repr(data.problems)
+    assert "the region features" in repr(data.problems) and "picture 3" in repr(data.problems)
     counts = data.describe()["count"]
     assert counts["images"] == 2
     assert counts["captions"] == 3
@@ -177,7 +178,7 @@ def test_pictures_without_size_or_record(root: Path) -> None:
     data = load_visual_genome(root)
     assert [example.id for example in data] == ["2#200"]
     assert data.problems.skipped == {"bad picture record": 1, "picture without size": 2}
-    assert "in splits.json but not in image_data" in repr(data.problems)
+    assert "in the split file but not in image_data" in repr(data.problems)
 
 
 def test_pictures_are_found_in_both_folders(root: Path) -> None:
@@ -189,21 +190,6 @@ def test_pictures_are_found_in_both_folders(root: Path) -> None:
         "VG_100K",
         "VG_100K_2",
     ]
-
-
-@pytest.mark.parametrize("name", ["image_data", "objects", "relationships"])
-def test_release_1_is_refused(root: Path, name: str) -> None:
-    rewrite(root, name, lambda records: [{"id": r.pop("image_id"), **r} for r in records])
-    with pytest.raises(
-        DataFormatError, match=rf"{name}\.json, element 1: this is release 1\.0 of Visual Genome"
-    ):
-        load_visual_genome(root)
-
-
-def test_release_1_is_known_by_its_file_name(root: Path) -> None:
-    (root / "objects.json").rename(root / "objects_v1.json")
-    with pytest.raises(DataFormatError, match=r"objects_v1\.json: this is release 1\.0"):
-        load_visual_genome(root)
 
 
 def test_missing_files_are_named(root: Path) -> None:
@@ -241,3 +227,68 @@ def test_a_bad_split_file_is_said(root: Path, text: str) -> None:
         DataFormatError, match=r'splits\.json: .*expected \{"train": \[ids\].*Correct or delete'
     ):
         load_visual_genome(root)
+
+
+def test_aliases_of_the_root_are_used_unless_refused(root: Path, tmp_path: Path) -> None:
+    (root / "object_alias.txt").write_text("person, man\nrider,Cowboy\n")
+    (root / "relationship_alias.txt").write_text("on top of,riding\n")
+    first = load_visual_genome(root)[0]
+    assert first.regions is not None and first.regions.names == ("person", "horse", "sky")
+    assert first.extra["objects"][0] == (1, ("person", "rider"), 0)
+    assert first.relations == (Relation(0, "on top of", 1), Relation(2, "above", 1))
+    plain = load_visual_genome(root, aliases=False)[0]
+    assert plain.regions is not None and plain.regions.names == ("man", "horse", "sky")
+    assert plain.relations[0].predicate == "riding"
+    elsewhere = tmp_path / "aliases"
+    elsewhere.mkdir()
+    for name in ("object_alias.txt", "relationship_alias.txt"):
+        (root / name).rename(elsewhere / name)
+    assert load_visual_genome(root)[0].relations == plain.relations
+    assert load_visual_genome(root, aliases=elsewhere)[0].relations == first.relations
+    with pytest.raises(FileNotFoundError, match=r"no object_alias\.txt"):
+        load_visual_genome(root, aliases=True)
+
+
+def test_relations_that_an_alias_makes_equal_are_kept_once(vg_root: MakeRoot) -> None:
+    relations = [vg_relation(1, "near", 2), vg_relation(1, "Next to.", 2)]
+    root = vg_root({10: ([MAN, HORSE], relations, [vg_region(1, "a")])})
+    assert len(load_visual_genome(root)[0].relations) == 2
+    (root / "relationship_alias.txt").write_text("near,next to\n")
+    data = load_visual_genome(root)
+    assert data[0].relations == (Relation(0, "near", 1),)
+    assert data.problems.changed == {"repeated relation": 1}
+
+
+def test_pictures_of_which_nothing_is_known_of_coco(root: Path) -> None:
+    rewrite(root, "image_data", lambda records: [{**records[0], "coco_id": None}, *records[1:]])
+    assert [e.extra["coco_id"] for e in load_visual_genome(root)] == [None] * 3
+    data = load_visual_genome(root, exclude_coco=True)
+    assert [e.image_id for e in data] == ["10", "10"]
+    assert data.problems.skipped == {"picture without coco_id": 2}
+    rewrite(root, "image_data", lambda records: [{**r, "coco_id": 5} for r in records])
+    assert len(load_visual_genome(root, exclude_coco=True)) == 0
+    assert load_visual_genome(root)[0].extra["coco_id"] == 5
+    with pytest.raises(ValueError, match=r"exclude_coco='yes' came; expected True or False"):
+        load_visual_genome(root, exclude_coco="yes")  # type: ignore[arg-type]
+
+
+def test_a_split_file_of_ones_own_comes_first(root: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"train": [], "val": [10], "test": ["2", 3]}')
+    assert [e.image_id for e in load_visual_genome(root, split_file=mine)] == ["2"]
+    assert [e.image_id for e in load_visual_genome(root, "val", split_file=str(mine))] == ["10", "10"]
+    with pytest.raises(FileNotFoundError, match=r"none\.json does not exist; expected a file of splits"):
+        load_visual_genome(root, split_file=tmp_path / "none.json")
+    mine.write_text('{"train": []}')
+    with pytest.raises(DataFormatError, match=r"mine\.json: it cannot be used"):
+        load_visual_genome(root, split_file=mine)
+
+
+def test_the_threshold_decides_what_is_linked(root: Path, tmp_path: Path) -> None:
+    boxes = [[0.5, 0.5, 1, 1], [0, 0, 0.5, 0.4]]  # the horse exactly; of the man four fifths
+    store = write_region_store(tmp_path / "f.h5", [stored_image("10", boxes)], ["cup", "cat"], "")
+    for threshold, rows in ((0.8, [1, 0, -1]), (0.81, [-1, 0, -1])):
+        data = load_visual_genome(root, regions=store, threshold=threshold)
+        assert [row for _, _, row in data[0].extra["objects"]] == rows
+        assert data.threshold == data[1:].threshold == threshold
+    assert load_visual_genome(root).threshold is None

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from value_nb.data.problems import DataFormatError, ProblemReport, Spot
+from value_nb.data.problems import Spot
+from value_nb.data.visual_genome_aliases import clean_name, clean_predicate
 from value_nb.data.visual_genome_records import (
     Scene,
-    clean_name,
-    clean_predicate,
     read_box,
     read_descriptions,
     read_names,
@@ -198,14 +197,33 @@ def test_descriptions(spot: Spot) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda spot: read_objects([{"id": 1, "x": 0, "y": 0, "w": 1, "h": 1, "names": ["a"]}], SIZE, spot),
-        lambda spot: scene_of(OBJECTS, [vg_relation({"id": 1}, "on", {"id": 2})], spot),
-        lambda spot: read_descriptions([{"id": 1, "image": 1, "phrase": "a"}], SIZE, spot),
-    ],
-)
-def test_release_1_is_recognised_and_refused(read: Any) -> None:
-    with pytest.raises(DataFormatError, match=r"release 1\.0 of Visual Genome.*recognised and not read"):
-        read(ProblemReport().at("objects.json", "picture 1"))
+def test_release_1_writes_ids_under_id_and_names_under_name_or_object_names(spot: Spot) -> None:
+    man = {"id": 1, "x": 0, "y": 0, "w": 10, "h": 10, "names": ["Man"]}
+    horse = {"id": 2, "x": 20, "y": 0, "w": 10, "h": 10, "object_names": ["horse"]}
+    relation = {"id": 9, "predicate": "ON", "subject": {**man, "name": "man"}, "object": horse}
+    scene = scene_of([man, horse], [relation], spot)
+    assert [(o.id, o.names) for o in scene.objects] == [(1, ("man",)), (2, ("horse",))]
+    assert list(scene.relations) == [(0, "on", 1)]
+    region = {"id": 5, "image": 1, "phrase": "a man", "x": 0, "y": 0, "width": 10, "height": 10}
+    assert read_descriptions([region], SIZE, spot)[0].id == 5
+    assert not spot.report
+
+
+def test_texts_that_no_tokenizer_can_read_are_left_out(spot: Spot) -> None:
+    """JSON can write half of a pair of surrogates; a whole pair is an emoji."""
+    half, dog = "\ud83d", "\U0001f415"
+    assert read_names({"names": [f"a {half}", f"a {dog}"]}) == (f"a {dog}",)
+    found = read_descriptions([vg_region(1, f"a {half}"), vg_region(2, f"a {dog}")], SIZE, spot)
+    assert [d.text for d in found] == [f"a {dog}"]
+    scene = scene_of(OBJECTS, [vg_relation(1, f"on {half}", 2), vg_relation(1, f"on {dog}", 2)], spot)
+    assert list(scene.relations) == [(0, f"on {dog}", 1)]
+    assert spot.report.skipped == {"empty description": 1, "empty predicate": 1}
+    repr(spot.report).encode()
+
+
+def test_numbers_that_are_no_ids_and_no_pixels(spot: Spot) -> None:
+    for value in (10**400, -(10**400), 1e300, float("inf"), "9" * 5000):
+        assert whole(value) is None
+        assert read_box({"x": value, "y": 0, "w": 1, "h": 1}, SIZE, spot) is None
+    assert spot.report.skipped == {"box without numbers": 5}
+    assert len(repr(spot.report)) < 2000, "a message can be read"

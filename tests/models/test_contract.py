@@ -107,7 +107,7 @@ def test_the_layout_counts_words_regions_and_specials(model: VLModel, examples: 
             image, count = layout.streams["image"], len(example.regions or ())
             assert image.unit[index][image.unit[index] >= 0].tolist() == list(range(count))
             special = int((image.position_class[index] == PositionClass.SPECIAL).sum())
-            assert special == (1 if model.family == "vilbert" else 0)
+            assert special == (0 if model.config.global_row == "none" else 1)
             assert len(image.tokens[index]) == count + special
 
 

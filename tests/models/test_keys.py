@@ -15,6 +15,7 @@ from value_nb.models.config import EncoderConfig
 from value_nb.models.files import family_of
 from value_nb.models.gated_encoder import GatedModel
 from value_nb.models.keys import canonical, tensor_names
+from value_nb.models.volta_recipes import recipe
 
 BERT_BASE = {
     "attention_probs_dropout_prob": 0.1, "hidden_dropout_prob": 0.1, "hidden_size": 768,
@@ -33,22 +34,12 @@ def vilbert_config(layers: int) -> EncoderConfig:
     return vilbert.read_config({**VILBERT_BASE, "v_num_hidden_layers": layers, **ids})
 
 
-def ctrl_uniter_config() -> EncoderConfig:
-    values = {
-        **BERT_BASE, "vocab_size": 30522, "image_embeddings": "uniter", "v_hidden_size": 768,
-        "v_num_attention_heads": 12, "v_intermediate_size": 3072, "v_feature_size": 2048, "num_locs": 5,
-        "visual_target_weights": {"0": 1}, "tt_attn_sublayers": list(range(0, 24, 2)),
-        "add_global_imgfeat": "first", "pooler_size": 1024, "fusion_method": "mul",
-    }  # fmt: skip
-    return volta.read_config(values, {"0": 1601})
-
-
 CONFIGS = {
     "uniter_base": lambda: uniter.read_config({**BERT_BASE, "vocab_size": 28996}),
     "lxmert_transformers": lambda: lxmert.read_config(LxmertConfig().to_dict()),
     "pretrain_bert_base_6layer_6conect": lambda: vilbert_config(6),
     "beta_pretrain_bert_base_2layer_2conect": lambda: vilbert_config(2),
-    "ctrl_uniter_base": ctrl_uniter_config,
+    "ctrl_uniter_base": lambda: volta.read_config(recipe("ctrl_uniter_base")),
 }
 
 

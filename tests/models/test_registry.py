@@ -120,8 +120,8 @@ def test_a_directory_that_is_none_of_ours(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no config\.json"):
         load_model(tmp_path)
     directory = save_tiny(tmp_path / "here", "uniter")
-    (directory / "config.json").write_text('{"model_type": "vilt"}')
-    with pytest.raises(ValueError, match="model_type 'vilt'; valid: 'value_nb-gated'"):
+    (directory / "config.json").write_text('{"model_type": "clip"}')
+    with pytest.raises(ValueError, match="model_type 'clip'; valid: 'value_nb-gated'"):
         load_model(directory)
 
 

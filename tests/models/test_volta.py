@@ -60,5 +60,5 @@ def test_heads_that_the_file_lacks_are_dropped(sample: Sample) -> None:
 
 
 def test_other_models_of_volta_are_refused(sample: Sample) -> None:
-    with pytest.raises(ValueError, match="only 'uniter'"):
-        volta.read_config({**sample.config, "image_embeddings": "vl-bert"}, {})
+    with pytest.raises(ValueError, match="image_embeddings is 'm3p'; this kit reads 'uniter'"):
+        volta.read_config({**sample.config, "image_embeddings": "m3p"}, {})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from value_nb.data.problems import DataFormatError as DataFormatError
     from value_nb.data.problems import ProblemReport as ProblemReport
     from value_nb.data.regions import RegionStore as RegionStore
+    from value_nb.data.regions import RegionStoreWriter as RegionStoreWriter
     from value_nb.data.regions import StoredImage as StoredImage
     from value_nb.data.regions import write_region_store as write_region_store
     from value_nb.data.registry import datasets as datasets
@@ -38,6 +39,7 @@ _HOME = {
     "DataFormatError": "problems",
     "ProblemReport": "problems",
     "RegionStore": "regions",
+    "RegionStoreWriter": "regions",
     "StoredImage": "regions",
     "write_region_store": "regions",
     "datasets": "registry",

@@ -33,6 +33,13 @@ def check_limit(limit: int | None) -> int | None:
     return operator.index(limit)
 
 
+def check_flag(name: str, value: bool) -> bool:
+    """Return the value of an option. Raises ValueError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} came; expected True or False.")
+    return value
+
+
 class Source(Protocol):
     """What turns a record of a loader into an example."""
 
@@ -124,6 +131,12 @@ class Dataset(Sequence[Example]):
         """The classes of the detector that made the region features, in its order; () where unknown."""
         store = getattr(self._source, "store", None)
         return () if store is None else tuple(store.class_names)
+
+    @property
+    def threshold(self) -> float | None:
+        """Smallest IoU of a link from annotated boxes to region features; None without such features."""
+        store = getattr(self._source, "store", None)
+        return None if store is None else float(self._source.threshold)  # type: ignore[attr-defined]
 
     def _like(self, records: Sequence[Any], features: bool) -> Dataset:
         other = Dataset(self.name, self.split, records, self._source, self.problems, self.labels)

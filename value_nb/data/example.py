@@ -61,7 +61,8 @@ class Regions:
     names
         Class name of each region ("" where unknown): the annotated name, else the detector's.
     sources
-        "annotated" or "detected", per region.
+        "annotated" (an annotated box, or a detected region that one is linked to) or "detected", per region;
+        "grid" or "patch" where nobody looked (grid_boxes.py).
     confidence
         `(region,)` detector confidence in [0, 1], nan where unknown.
     """

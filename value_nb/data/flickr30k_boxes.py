@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+LARGEST_FILE = 1 << 24
+"""Most bytes of one annotation or sentence file; the real ones have a few thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +57,8 @@ def read_annotations(path: Path, problems: ProblemReport) -> Annotations | None:
     at the border; boxes without area are left out and reported. Entities and document types are refused.
     """
     spot = problems.at(path, "the whole file")
-    try:
-        root = parse(path, forbid_dtd=True).getroot()
-    except FileNotFoundError:
-        spot.skip(
-            "no annotation file",
-            "the file is missing; expected one per picture of the split.",
-            "The picture is left out; unpack annotations.zip again.",
-        )
-        return None
-    except (ParseError, defusedxml.DefusedXmlException, UnicodeDecodeError, LookupError, ValueError) as error:
-        spot.skip(
-            "unreadable XML",
-            f"it cannot be read ({error!r}); expected plain XML without entities.",
-            "The picture is left out; unpack annotations.zip again.",
-        )
+    root = _parse(path, spot)
+    if root is None:
         return None
     width, height = (_whole(root.findtext(f"size/{side}")) for side in ("width", "height"))
     if width is None or height is None:
@@ -80,6 +69,25 @@ def read_annotations(path: Path, problems: ProblemReport) -> Annotations | None:
         )
         return None
     return _collect(root, (width, height), spot)
+
+
+def _parse(path: Path, spot: Spot) -> Element | None:
+    """Return the root of a file; None, and reported, when it is missing, too large or no plain XML."""
+    remedy = "The picture is left out; unpack annotations.zip again."
+    if not path.is_file():
+        found = "the file is missing; expected one per picture of the split."
+        spot.skip("no annotation file", found, remedy)
+        return None
+    if path.stat().st_size > LARGEST_FILE:
+        found = f"it is longer than {LARGEST_FILE} bytes; expected the boxes of one picture."
+        spot.skip("too large a file", found, remedy)
+        return None
+    try:
+        return parse(path, forbid_dtd=True).getroot()
+    except (ParseError, defusedxml.DefusedXmlException, LookupError, ValueError, OSError) as error:
+        found = f"it cannot be read ({error!r}); expected plain XML without entities."
+        spot.skip("unreadable XML", found, remedy)
+    return None
 
 
 def _collect(root: Element, size: tuple[int, int], spot: Spot) -> Annotations:

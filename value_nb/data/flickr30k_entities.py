@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from value_nb.data.dataset import Dataset, check_limit, check_split
 from value_nb.data.example import Example, Phrase, Regions
-from value_nb.data.flickr30k_boxes import Annotations, read_annotations
+from value_nb.data.flickr30k_boxes import LARGEST_FILE, Annotations, read_annotations
 from value_nb.data.flickr30k_sentences import NOT_VISIBLE, Sentence, parse_sentence
-from value_nb.data.matching import Match, link_regions
+from value_nb.data.matching import LINK_THRESHOLD, Match, check_threshold, link_regions
 from value_nb.data.paths import find_image
-from value_nb.data.problems import ProblemReport
-from value_nb.data.regions import RegionStore, open_store
+from value_nb.data.problems import ProblemReport, Spot
+from value_nb.data.region_sources import NamedRegions, open_regions
 
 UNRELATED_FILE = "UNRELATED_CAPTIONS"
 UNRELATED_CHOICES = ("exclude", "flag")
+COLLECTIONS = ("", "flickr30k")
+"""Collections of region features whose numbers are image ids here (see `image_key`)."""
 KEPT = 4  # pictures whose features are kept while their captions are read
 
 
@@ -47,7 +50,8 @@ class _Source:
     split: str
     annotations: dict[str, Annotations]
     folders: tuple[Path, ...]
-    store: RegionStore | None
+    store: NamedRegions | None
+    threshold: float = LINK_THRESHOLD
     _last: tuple[str, Regions, Match, Path | None] | None = field(default=None, repr=False)
     _read: dict[str, np.ndarray | None] = field(default_factory=dict, repr=False)
 
@@ -58,7 +62,8 @@ class _Source:
             boxes = self.annotations[image_id].boxes
             stored = None if self.store is None else self.store.read(image_id, features=False)
             file = find_image(self.folders, image_id)
-            last = self._last = (image_id, *link_regions(boxes, ("",) * len(boxes), stored), file)
+            links = link_regions(boxes, ("",) * len(boxes), stored, self.threshold)
+            last = self._last = (image_id, *links, file)
         return last[1:]
 
     def example(self, record: _Caption, features: bool) -> Example:
@@ -81,7 +86,7 @@ class _Source:
             extra=self._extra(record, notes, match),
         )
 
-    def _features(self, store: RegionStore, image_id: str) -> np.ndarray | None:
+    def _features(self, store: NamedRegions, image_id: str) -> np.ndarray | None:
         """Features of a picture's regions, read once while its captions are at hand."""
         if image_id not in self._read:
             while len(self._read) >= KEPT:
@@ -91,12 +96,12 @@ class _Source:
 
     def _extra(self, record: _Caption, notes: Annotations, match: Match) -> dict[str, object]:
         chains = sorted({phrase.chain for phrase in record.sentence.phrases})
-        gold = {
-            chain: np.array([notes.boxes[i] for i in notes.boxes_of(chain)]).reshape(-1, 4)
-            for chain in chains
-        }
+        boxes = np.array(notes.boxes).reshape(-1, 4)
         return {
-            "gold_boxes": gold,
+            "gold_boxes": {chain: boxes[list(notes.boxes_of(chain))] for chain in chains},
+            "annotated_boxes": boxes,
+            "annotated_regions": match.rows,
+            "annotated_chains": notes.chains,
             "scene": notes.scene.intersection(chains),
             "no_box": notes.no_box.intersection(chains),
             "unrelated": record.unrelated,
@@ -167,23 +172,30 @@ def read_unrelated(path: Path, problems: ProblemReport) -> frozenset[tuple[str, 
     return frozenset(found)
 
 
+def _read_text(path: Path, spot: Spot) -> str:
+    """Return the text of a sentence file; "", and reported, when there is none to be had."""
+    remedy = "The picture is left out; unpack annotations.zip again."
+    if not path.is_file():
+        spot.skip("no sentence file", "the file is missing; expected one per picture of the split.", remedy)
+        return ""
+    if path.stat().st_size > LARGEST_FILE:
+        spot.skip(
+            "too large a file", f"it is longer than {LARGEST_FILE} bytes; expected some captions.", remedy
+        )
+        return ""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"it is not UTF-8 ({error.reason} at byte {error.start}); expected UTF-8 text."
+        spot.skip("not UTF-8", found, remedy)
+    except OSError as error:
+        spot.skip("unreadable file", f"it cannot be read ({error.strerror}).", remedy)
+    return ""
+
+
 def read_sentences(path: Path, problems: ProblemReport) -> list[tuple[int, Sentence]]:
     """Read the captions of a picture with their numbers, from 1; blank lines are not numbered."""
-    remedy = "The picture is left out; unpack annotations.zip again."
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        problems.at(path, "the whole file").skip(
-            "no sentence file", "the file is missing; expected one per picture of the split.", remedy
-        )
-        return []
-    except UnicodeDecodeError as error:
-        problems.at(path, "the whole file").skip(
-            "not UTF-8",
-            f"it is not UTF-8 ({error.reason} at byte {error.start}); expected UTF-8 text.",
-            remedy,
-        )
-        return []
+    text = _read_text(path, problems.at(path, "the whole file"))
     sentences: list[tuple[int, Sentence]] = []
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     for caption, (number, line) in enumerate(lines, start=1):
@@ -203,7 +215,8 @@ def load_flickr30k_entities(
     split: str = "test",
     *,
     images: Path | str | None = None,
-    regions: RegionStore | Path | str | None = None,
+    regions: Any = None,
+    threshold: float = LINK_THRESHOLD,
     unrelated: str = "exclude",
     limit: int | None = None,
     strict: bool = False,
@@ -213,8 +226,9 @@ def load_flickr30k_entities(
 
     Example ids are `<image id>#<caption number from 1>`. Words are the tokens of the file. A phrase is linked
     to the regions that show a box of its chain. `example.extra`: "gold_boxes" (chain -> `(box, 4)`
-    fractions), "scene" and "no_box" (chains with those flags), "unrelated", "boxes_linked" (linked boxes, all
-    boxes of the picture).
+    fractions); "annotated_boxes" (`(box, 4)` fractions, all of the picture), "annotated_regions" (per such
+    box its region, -1 where none overlaps it enough) and "annotated_chains" (per such box its chains);
+    "scene" and "no_box" (chains with those flags); "unrelated"; "boxes_linked" (linked boxes, all boxes).
 
     Parameters
     ----------
@@ -224,8 +238,11 @@ def load_flickr30k_entities(
         Folder of the pictures; the default is `images/` or `flickr30k-images/` in the root. They may be
         absent.
     regions
-        A region store or its path. Annotated boxes are linked to its rows at an IoU of at least 0.5 (see
-        `match_boxes`). Without it the annotated boxes are the regions, without features.
+        Region features: a region store or a file of another format, by its path or opened (see
+        `open_regions`). Annotated boxes are linked to its regions by their overlap (see `match_boxes`).
+        Without it the annotated boxes are the regions, without features.
+    threshold
+        Smallest IoU, in (0, 1], at which an annotated box and a region show the same thing.
     unrelated
         "exclude" leaves out the captions listed in UNRELATED_CAPTIONS, "flag" keeps them with
         `extra["unrelated"]` True. Without that file nothing is known to be unrelated.
@@ -236,15 +253,17 @@ def load_flickr30k_entities(
     Raises
     ------
     FileNotFoundError, ValueError, DataFormatError
-        Root, split file or store missing; a bad option; a bad record in strict mode.
+        Root, split file or features missing; a bad option; features of none of the pictures; a bad record
+        in strict mode.
     """
     root, split, limit = Path(root), check_split(split), check_limit(limit)
+    threshold = check_threshold(threshold)
     if unrelated not in UNRELATED_CHOICES:
         raise ValueError(
             f"unrelated={unrelated!r} came; expected one of {', '.join(map(repr, UNRELATED_CHOICES))}."
         )
     check_root(root)
-    problems, store = ProblemReport(strict), open_store(regions)
+    problems, store = ProblemReport(strict), open_regions(regions, COLLECTIONS)
     annotations: dict[str, Annotations] = {}
     captions: list[_Caption] = []
     for caption in _captions(root, split, store, annotations, problems):
@@ -253,7 +272,8 @@ def load_flickr30k_entities(
         if limit is not None and len(captions) == limit:
             break
     folders = (Path(images),) if images is not None else (root / "images", root / "flickr30k-images")
-    return Dataset(name, split, captions, _Source(name, split, annotations, folders, store), problems)
+    source = _Source(name, split, annotations, folders, store, threshold)
+    return Dataset(name, split, captions, source, problems)
 
 
 def check_root(root: Path) -> None:
@@ -271,19 +291,22 @@ def check_root(root: Path) -> None:
 def _captions(
     root: Path,
     split: str,
-    store: RegionStore | None,
+    store: NamedRegions | None,
     annotations: dict[str, Annotations],
     problems: ProblemReport,
 ) -> Iterator[_Caption]:
     """Yield the captions of a split, and fill in `annotations` of their pictures on the way."""
     listed = root / f"{split}.txt"
     odd = read_unrelated(root / UNRELATED_FILE, problems)
-    for image_id in read_split(listed, problems):
+    ids = read_split(listed, problems)
+    if store is not None:
+        store.check(ids)
+    for image_id in ids:
         if store is not None and image_id not in store:
             problems.at(listed, f"id {image_id}").skip(
                 "picture without regions",
-                f"the region store {store.path} has no picture {image_id}.",
-                "The picture is left out; add it to the store, or load without one.",
+                f"the region features {store.path} have no picture {image_id}.",
+                "The picture is left out; add its features, or load without any.",
             )
             continue
         notes = read_annotations(root / "Annotations" / f"{image_id}.xml", problems)

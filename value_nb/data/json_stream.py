@@ -130,6 +130,8 @@ class _Elements:
                     raise self._error(f"it is longer than {LARGEST_ELEMENT} characters") from None
                 if not cut or not self._more():
                     raise self._error(f"it is not valid JSON, or cut short ({error.msg})") from None
+            except ValueError:  # a number of more digits than Python takes
+                raise self._error("it holds a number of thousands of digits") from None
 
     def _error(self, message: str) -> DataFormatError:
         return DataFormatError(self.path, f"element {self.number}", f"{message}. Download the file again.")

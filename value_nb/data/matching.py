@@ -163,8 +163,10 @@ def link_regions(
     """Return the regions of a picture and, per annotated box, which of them shows it.
 
     With `stored` (the picture's regions from a region store) the boxes are linked by `match_boxes` at an IoU
-    of at least `threshold`, and a linked region takes the annotated name, where there is one (of several boxes on one region the first name
-    counts). Without, the annotated boxes are the regions, in their order.
+    of at least `threshold`. A linked region takes the annotated name, where there is one (of several boxes on
+    one region the first name counts); its box and features stay the stored ones. Where all regions are
+    detected ones, those that are linked count as "annotated", since it is known what they show. Without
+    `stored` the annotated boxes are the regions, in their order.
     """
     if stored is None:
         regions = annotated_regions(boxes, names)
@@ -175,7 +177,9 @@ def link_regions(
         if row >= 0 and name:
             named.setdefault(row, name)
     all_names = tuple(named.get(row, name) for row, name in enumerate(stored.names))
-    return Regions(stored.boxes, stored.features, all_names, stored.sources, stored.confidence), match
+    linked = set() if "annotated" in stored.sources else set(match.rows)
+    sources = tuple("annotated" if row in linked else was for row, was in enumerate(stored.sources))
+    return Regions(stored.boxes, stored.features, all_names, sources, stored.confidence), match
 
 
 def clip_box(box: Box, spot: Spot) -> Box | None:

@@ -1,26 +1,30 @@
 """The kit's region store: boxes and features of every picture of a data set, in one HDF5 file.
 
-Attributes: format="value_nb-regions", version=1, feature_source (text). Data sets, over all pictures one
+Attributes: format="value_nb-regions", version=2, feature_source (text). Data sets, over all pictures one
 after the other: image_id `(image,)` UTF-8; offset `(image + 1,)` int64; size `(image, 2)` int32 width,
-height; boxes `(row, 4)` float32 x1 y1 x2 y2 in [0, 1]; features `(row, width)` float16; confidence `(row,)`
-float16; class_id `(row,)` int16, -1 where unknown; class_names `(class,)` UTF-8; annotated `(row,)` bool.
+height, 0 0 where unknown (version 1: never unknown); boxes `(row, 4)` float32 x1 y1 x2 y2 in [0, 1];
+features `(row, width)` float16; confidence `(row,)` float16; class_id `(row,)` int16, -1 where unknown;
+class_names `(class,)` UTF-8, "" where only the index is known; annotated `(row,)` bool.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
 
 from value_nb.data.example import Regions
-from value_nb.data.problems import DataFormatError
+from value_nb.data.problems import DataFormatError, ProblemReport
 
-FORMAT, VERSION = "value_nb-regions", 1
+FORMAT, VERSION = "value_nb-regions", 2
+READABLE = (1, 2)
+"""Versions that are read; `VERSION` is written."""
 KINDS = {
     "image_id": ("O", 1),
     "offset": ("iu", 1),
@@ -37,6 +41,12 @@ ROWS = ("boxes", "features", "confidence", "class_id", "annotated")
 BOX_SLACK = 1e-5
 """Boxes may leave [0, 1] by this much (rounding); they are cut back."""
 
+FILE_TYPES = {"boxes": np.float32, "class_id": np.int16, "annotated": np.bool_}
+"""Types on disk of the per-region data sets; the others are float16."""
+
+CHUNK_BYTES, CHUNK_ROWS, BLOCK_CHUNKS = 1 << 17, 4096, 8
+"""Size of a piece of the features, most rows in a piece, and how many pieces are written at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
@@ -45,7 +55,7 @@ class StoredImage:
     Attributes
     ----------
     image_id, size
-        The picture and its (width, height) in pixels.
+        The picture and its (width, height) in pixels, None where unknown.
     boxes, features
         `(region, 4)` x1 y1 x2 y2 in [0, 1], and `(region, width)`.
     confidence, class_id, annotated
@@ -54,7 +64,7 @@ class StoredImage:
     """
 
     image_id: str
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     boxes: np.ndarray
     features: np.ndarray
     confidence: np.ndarray
@@ -100,10 +110,12 @@ class RegionStore:
                 f"{self.path} does not exist; expected a region store (HDF5, format {FORMAT!r}). "
                 "Give the path of an existing store, or None to work with annotated boxes alone."
             )
+        self.problems = ProblemReport()
+        """What `convert_features` could not bring into this store; empty for a store opened from its file."""
         self._opened: tuple[int, h5py.File, _Index] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_opened": None}
+        return {"path": self.path, "problems": self.problems, "_opened": None}
 
     def _open(self) -> tuple[h5py.File, _Index]:
         if self._opened is None or self._opened[0] != os.getpid():
@@ -160,10 +172,13 @@ class RegionStore:
     def __getitem__(self, image_id: str) -> Regions:
         return self.read(image_id)
 
-    def size(self, image_id: str) -> tuple[int, int]:
-        """Return (width, height) of a picture in pixels. Raises KeyError when the store lacks it."""
+    def size(self, image_id: str) -> tuple[int, int] | None:
+        """Return (width, height) of a picture in pixels, None where unknown.
+
+        Raises KeyError when the store lacks the picture.
+        """
         width, height = self._open()[1].size[self._row(image_id)].tolist()
-        return width, height
+        return (width, height) if width and height else None
 
     def read(self, image_id: str, features: bool = True) -> Regions:
         """Return the regions of a picture; without `features` these stay unread (None).
@@ -173,22 +188,38 @@ class RegionStore:
         KeyError
             When the store lacks the picture.
         DataFormatError
-            When its boxes, features or class indices are out of range.
+            When its boxes, features or class indices are out of range, or the file is damaged there.
         """
-        file, index = self._open()
-        row = self._row(image_id)
-        rows = slice(int(index.offset[row]), int(index.offset[row + 1]))
-        boxes = _checked_boxes(file["boxes"][rows], self.path, image_id)
-        vectors = file["features"][rows].astype(np.float32) if features else None
+        index, part = self._open()[1], self._parts(image_id, features)
+        boxes = _checked_boxes(part["boxes"], self.path, image_id)
+        vectors = part["features"].astype(np.float32) if features else None
         if vectors is not None and not np.isfinite(vectors).all():
             raise DataFormatError(
                 self.path,
                 f"features of picture {image_id}",
                 "nan or infinity came; expected finite numbers. Build the store again.",
             )
-        names = _names(file["class_id"][rows], index.class_names, self.path, image_id)
-        sources = tuple("annotated" if flag else "detected" for flag in file["annotated"][rows])
-        return Regions(boxes, vectors, names, sources, file["confidence"][rows].astype(np.float32))
+        names = _names(part["class_id"], index.class_names, self.path, image_id)
+        sources = tuple("annotated" if flag else "detected" for flag in part["annotated"])
+        return Regions(boxes, vectors, names, sources, part["confidence"].astype(np.float32))
+
+    def class_ids(self, image_id: str) -> np.ndarray:
+        """Return the class index of each region, -1 where unknown. Raises as `read` does."""
+        return self._parts(image_id, False)["class_id"].astype(np.int64)
+
+    def _parts(self, image_id: str, features: bool) -> dict[str, np.ndarray]:
+        """Read a picture's rows of every per-region data set."""
+        file, index = self._open()
+        row = self._row(image_id)
+        rows = slice(int(index.offset[row]), int(index.offset[row + 1]))
+        try:
+            return {name: file[name][rows] for name in ROWS if features or name != "features"}
+        except OSError as error:
+            raise DataFormatError(
+                self.path,
+                f"picture {image_id}",
+                f"its rows cannot be read ({error}); the file is damaged. Copy or build it again.",
+            ) from error
 
     def _row(self, image_id: str) -> int:
         row_of = self._open()[1].row_of
@@ -219,11 +250,11 @@ def _read_index(file: h5py.File, path: Path) -> _Index:
             "This HDF5 file is not a region store of value_nb; give the path of one.",
         )
     version = file.attrs.get("version")
-    if version != VERSION:
+    if version not in READABLE:
         raise DataFormatError(
             path,
             "attribute 'version'",
-            f"{version!r} came; this release reads version {VERSION}. "
+            f"{version!r} came; this release reads the versions {', '.join(map(str, READABLE))}. "
             "Build the store again, or use the release of value_nb that wrote it.",
         )
     for name in KINDS:
@@ -321,6 +352,142 @@ def _names(class_id: np.ndarray, names: tuple[str, ...], path: Path, image_id: s
     return tuple(names[index] if index >= 0 else "" for index in class_id.tolist())
 
 
+class RegionStoreWriter:
+    """Writes a region store picture by picture; memory does not grow with their number.
+
+    Everything goes to a temporary file beside the store, which gets its own name when the `with` block ends
+    without an error, the file has been closed, and it can be read as a store. Kept in memory: the image ids,
+    sizes and numbers of regions, and at most a few megabytes of rows.
+
+    Parameters
+    ----------
+    path
+        The file to make; an older one is replaced.
+    class_names
+        What the class indices stand for, "" where only the index is known.
+    feature_source
+        What made the features, in words.
+    check
+        Called with the finished store, still under its temporary name; what it raises keeps the store from
+        getting its own name.
+
+    Examples
+    --------
+        with RegionStoreWriter("features.h5", names, "a detector") as writer:
+            for picture in pictures:
+                writer.add(picture)
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        class_names: Sequence[str],
+        feature_source: str,
+        check: Callable[[RegionStore], None] | None = None,
+    ) -> None:
+        self.path, self.class_names, self.feature_source = Path(path), tuple(class_names), feature_source
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._check = check
+        self._seen: dict[str, tuple[tuple[int, int], int]] = {}
+        self._waiting: list[dict[str, np.ndarray]] = []
+        self._rows_waiting = 0
+        self._width: int | None = None
+
+    def __enter__(self) -> RegionStoreWriter:
+        self._file = h5py.File(self._temporary, "w")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with self._file:
+                if kind is None:
+                    self._finish()
+            if kind is None:
+                self._publish()
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def add(self, image: StoredImage) -> None:
+        """Add a picture.
+
+        Raises
+        ------
+        ValueError
+            When its arrays do not fit together or its numbers are out of range.
+        DataFormatError
+            When its image id has been added before.
+        """
+        width = image.features.shape[-1] if self._width is None else self._width
+        _check_image(image, width, len(self.class_names))
+        if image.image_id in self._seen:
+            raise DataFormatError(
+                self.path, f"picture {image.image_id}", "an image id came twice; expected each once."
+            )
+        if self._width is None:
+            self._begin(width)
+        self._seen[image.image_id] = (image.size or (0, 0), len(image.boxes))
+        self._waiting.append({name: np.asarray(getattr(image, name)) for name in ROWS})
+        self._rows_waiting += len(image.boxes)
+        if self._rows_waiting >= self._block:
+            self._write(self._block)
+
+    def _begin(self, width: int) -> None:
+        """Make the data sets that grow."""
+        self._width = width
+        chunk = max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, 2 * width)))
+        self._block = chunk * BLOCK_CHUNKS
+        for name, columns in {**dict.fromkeys(ROWS, ()), "boxes": (4,), "features": (width,)}.items():
+            self._file.create_dataset(
+                name,
+                shape=(0, *columns),
+                maxshape=(None, *columns),
+                chunks=(chunk if name == "features" else CHUNK_ROWS, *(max(1, side) for side in columns)),
+                dtype=FILE_TYPES.get(name, np.float16),
+                compression="gzip",
+                shuffle=True,
+                track_times=False,
+            )
+
+    def _write(self, multiple: int) -> None:
+        """Append the waiting rows, up to a multiple of so many, so that pieces are packed once."""
+        count = self._rows_waiting // multiple * multiple
+        rows = {name: np.concatenate([part[name] for part in self._waiting]) for name in ROWS}
+        for name, array in rows.items():
+            data = self._file[name]
+            data.resize(len(data) + count, axis=0)
+            data[len(data) - count :] = np.asarray(array[:count], data.dtype)
+        self._waiting = [{name: array[count:].copy() for name, array in rows.items()}]
+        self._rows_waiting -= count
+
+    def _finish(self) -> None:
+        if self._width is None:
+            raise ValueError("No pictures came; expected at least one StoredImage.")
+        if self._rows_waiting:
+            self._write(1)
+        file, text = self._file, h5py.string_dtype("utf-8")
+        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+        file.attrs["feature_source"] = self.feature_source
+        sizes, counts = zip(*self._seen.values(), strict=True)
+        file.create_dataset("image_id", data=list(self._seen), dtype=text)
+        names = list(self.class_names)
+        file.create_dataset("class_names", data=names, dtype=text, shape=(len(names),))
+        file.create_dataset("offset", data=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        file.create_dataset("size", data=np.array(sizes, dtype=np.int32))
+
+    def _publish(self) -> None:
+        with h5py.File(self._temporary, "r") as file:
+            _read_index(file, self.path)
+        if self._check is not None:
+            store = RegionStore(self._temporary)
+            try:
+                self._check(store)
+            finally:
+                store.close()
+        os.replace(self._temporary, self.path)
+
+
 def write_region_store(
     path: Path | str, images: Iterable[StoredImage], class_names: Sequence[str], feature_source: str
 ) -> Path:
@@ -331,7 +498,7 @@ def write_region_store(
     path
         The file to make; an older one is replaced.
     images
-        The pictures, in the order in which they are stored.
+        The pictures, in the order in which they are stored; taken one at a time.
     class_names
         What the class indices stand for.
     feature_source
@@ -342,21 +509,10 @@ def write_region_store(
     ValueError
         When a picture's arrays do not fit together, or an image id occurs twice.
     """
-    path, stored = Path(path), list(images)
-    if not stored:
-        raise ValueError("No pictures came; expected at least one StoredImage.")
-    for image in stored:
-        _check_image(image, stored[0].features.shape[-1], len(class_names))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(temporary, "w") as file:
-            _fill(file, stored, class_names, feature_source)
-        with h5py.File(temporary, "r") as file:
-            _read_index(file, path)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    with RegionStoreWriter(path, class_names, feature_source) as writer:
+        for image in images:
+            writer.add(image)
+    return writer.path
 
 
 def _check_image(image: StoredImage, width: int, n_classes: int) -> None:
@@ -378,27 +534,4 @@ def _check_image(image: StoredImage, width: int, n_classes: int) -> None:
     ):
         raise ValueError(
             f"Picture {image.image_id!r}: features that float16 cannot hold came; scale them first."
-        )
-
-
-def _fill(
-    file: h5py.File, images: list[StoredImage], class_names: Sequence[str], feature_source: str
-) -> None:
-    text = h5py.string_dtype("utf-8")
-    file.attrs["format"], file.attrs["version"], file.attrs["feature_source"] = (
-        FORMAT,
-        VERSION,
-        feature_source,
-    )
-    counts = [len(image.boxes) for image in images]
-    file.create_dataset("image_id", data=[image.image_id for image in images], dtype=text)
-    file.create_dataset("class_names", data=list(class_names), dtype=text, shape=(len(class_names),))
-    file.create_dataset("offset", data=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-    file.create_dataset("size", data=np.array([image.size for image in images], dtype=np.int32))
-    dtypes = {"boxes": np.float32, "class_id": np.int16, "annotated": np.bool_}
-    for name in ROWS:
-        array = np.concatenate([np.asarray(getattr(image, name)) for image in images])
-        dtype = dtypes.get(name, np.float16)
-        file.create_dataset(
-            name, data=array.astype(dtype), compression="gzip", shuffle=True, track_times=False
         )

@@ -22,6 +22,9 @@ TASKS = (
 )
 """The nine tasks of the VALUE paper, by the names of their files."""
 
+FILES = (*TASKS, "word_content")
+"""The ten tasks that SentEval has, by the names of their files; VALUE leaves out word_content."""
+
 PARTITIONS = {"tr": "train", "va": "val", "te": "test"}
 
 Line = tuple[int, str, str, tuple[str, ...]]

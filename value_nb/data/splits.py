@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from value_nb.data.dataset import SPLITS, Dataset
 from value_nb.data.example import Example
@@ -61,6 +61,7 @@ def load_splits(
     limit: int | Mapping[str, int] | None = None,
     strict: bool = False,
     splits: Sequence[str] = SPLITS,
+    **options: Any,
 ) -> Splits:
     """Load the training, validation and test split of a data set, for a classifier probe.
 
@@ -72,6 +73,8 @@ def load_splits(
         The first so many examples of each split, or split -> so many; splits it does not name are whole.
     splits
         Load these alone, for instance ("val", "test") where nothing is trained.
+    options
+        Further options of `load_dataset`, for instance `regions=`, the same for every split.
 
     Raises
     ------
@@ -85,4 +88,5 @@ def load_splits(
     unknown = sorted(set(limits) - set(splits))
     if unknown:
         raise ValueError(f"limit names {unknown}; expected among {', '.join(map(repr, splits))}")
-    return Splits([load_dataset(name, split, root, limits.get(split), strict) for split in splits])
+    parts = [load_dataset(name, split, root, limits.get(split), strict, **options) for split in splits]
+    return Splits(parts)

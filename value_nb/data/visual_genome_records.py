@@ -1,32 +1,33 @@
 """The records of Visual Genome, cleaned: objects, relations and region descriptions of one picture.
 
+Releases 1.2 and 1.4 write ids as `object_id` and `region_id`, release 1.0 as `id`; subjects and objects of
+relations have `name` or `names`, attributes of release 1.0 `object_names`: all are read.
 Coordinates are pixels from the top left corner, x y w h; here they become fractions x / width, (x + w) /
 width.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from reprlib import Repr
+from sys import intern
+from typing import Any, TypeGuard
 
 from value_nb.data.matching import Box, clip_box
 from value_nb.data.problems import Spot
+from value_nb.data.visual_genome_aliases import NO_ALIASES, Aliases, clean_name, clean_predicate
 
 Record = Mapping[str, Any]
 Triple = tuple[int, str, int]
 """Index of the subject, predicate, index of the object; the indices are places in the list of objects."""
 
 WORD = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")
-PUNCTUATION = str.maketrans("", "", string.punctuation)
-RELEASE_1 = (
-    "this is release 1.0 of Visual Genome (ids under the key 'id'), which is recognised and not read; "
-    "expected "
-    "release 1.2 or 1.4. Download the files without _v1 in their names."
-)
+SURROGATE = re.compile("[\ud800-\udfff]")
+NAME_KEYS = ("names", "name", "object_names")
+LARGEST_NUMBER = 1e15
+"""Ids and pixels beyond this are no ids and no pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +62,48 @@ def split_words(text: str) -> tuple[str, ...]:
     return tuple(WORD.findall(text.lower()))
 
 
-def clean_predicate(text: str) -> str:
-    """Clean a predicate as for VG-150: lower case, no ASCII punctuation, white space collapsed.
-
-    Examples
-    --------
-    >>> clean_predicate(" ON  a.")
-    'on a'
-    """
-    return " ".join(text.lower().translate(PUNCTUATION).split())
-
-
-def clean_name(text: str) -> str:
-    """Clean an object's name: lower case, white space collapsed; punctuation stays ("t-shirt")."""
-    return " ".join(text.lower().split())
+def number(value: object) -> float | None:
+    """Return a finite number that an id or a pixel can be; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if -LARGEST_NUMBER <= value <= LARGEST_NUMBER else None
 
 
 def whole(value: object) -> int | None:
     """Return an id as a number: whole numbers, also written as text or with .0; None for anything else."""
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return int(value) if math.isfinite(value) and value == int(value) else None
+    if isinstance(value, str):
+        digits = value.strip()
+        return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 15 else None
+    found = number(value)
+    return int(found) if found is not None and found == int(found) else None
 
 
-def refuse_release_1(record: Record, key: str, spot: Spot) -> None:
-    """Raise DataFormatError when a record has `id` in place of `key`, as release 1.0 has."""
-    if key not in record and "id" in record:
-        raise spot.error(RELEASE_1)
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether it is a text without lone surrogates, which JSON can write and no tokenizer can read."""
+    return isinstance(value, str) and not SURROGATE.search(value)
+
+
+def read_id(record: Record, key: str) -> object:
+    """Return the id of a record as written: under `key`, or, as in release 1.0, under `id`."""
+    return record.get(key, record.get("id"))
+
+
+def shown(value: object) -> str:
+    """Show a value in a message, cut to what can be read, however long or deep it is."""
+    short = Repr()
+    short.maxstring, short.maxother, short.maxlevel = 80, 80, 2
+    return short.repr(value)
 
 
 def read_box(record: Record, size: tuple[int, int], spot: Spot) -> Box | None:
     """Read x, y, and w, h or width, height; cut at the border. None, and reported, when no area is left."""
     values = [record.get("x"), record.get("y")]
     values += [record.get(short, record.get(long)) for short, long in (("w", "width"), ("h", "height"))]
-    numbers = [
-        float(v)
-        for v in values
-        if isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-    ]
+    numbers = [found for value in values if (found := number(value)) is not None]
     if len(numbers) != len(values):
         spot.skip(
             "box without numbers",
-            f"x, y, width, height are {values}; expected four numbers.",
+            f"x, y, width, height are {shown(values)}; expected four numbers.",
             "The box is left out; correct it in the file.",
         )
         return None
@@ -114,12 +113,12 @@ def read_box(record: Record, size: tuple[int, int], spot: Spot) -> Box | None:
 
 
 def read_names(record: Record) -> tuple[str, ...]:
-    """Return the cleaned names under `names` and `name` (texts or lists), each once, in that order."""
+    """Return the cleaned names under `names`, `name` and `object_names` (texts or lists), each once."""
     found: list[object] = []
-    for key in ("names", "name"):
+    for key in NAME_KEYS:
         value = record.get(key)
         found += value if isinstance(value, list) else [value]
-    cleaned = (clean_name(name) for name in found if isinstance(name, str))
+    cleaned = (intern(clean_name(name)) for name in found if is_text(name))
     return tuple(dict.fromkeys(name for name in cleaned if name))
 
 
@@ -138,14 +137,15 @@ def _records(value: object, spot: Spot) -> Iterable[tuple[Record, Spot]]:
             here.skip("no record", f"{type(record).__name__} came; expected a record.", "It is left out.")
 
 
-def read_object(record: Record, size: tuple[int, int], spot: Spot) -> SceneObject | None:
+def read_object(
+    record: Record, size: tuple[int, int], spot: Spot, aliases: Aliases = NO_ALIASES
+) -> SceneObject | None:
     """Read an object, or the subject or object of a relation; None, and reported, when it is unusable."""
-    refuse_release_1(record, "object_id", spot)
-    key, names = whole(record.get("object_id")), read_names(record)
+    key, names = whole(read_id(record, "object_id")), aliases.names(read_names(record))
     if key is None:
         spot.skip(
             "object without id",
-            f"object_id is {record.get('object_id')!r}; expected a whole number.",
+            f"object_id is {shown(read_id(record, 'object_id'))}; expected a whole number.",
             "The object is left out; correct it in the file.",
         )
         return None
@@ -163,11 +163,13 @@ def _merged_ids(record: Record) -> tuple[int, ...]:
     return tuple(number for number in numbers if number is not None)
 
 
-def read_objects(value: object, size: tuple[int, int], spot: Spot) -> list[SceneObject]:
+def read_objects(
+    value: object, size: tuple[int, int], spot: Spot, aliases: Aliases = NO_ALIASES
+) -> list[SceneObject]:
     """Read the objects of a picture; of several with one id the first is kept."""
     objects: dict[int, SceneObject] = {}
     for record, here in _records(value, spot):
-        item = read_object(record, size, here)
+        item = read_object(record, size, here, aliases)
         if item is not None and item.id in objects:
             here.skip(
                 "repeated object id",
@@ -186,6 +188,7 @@ class Scene:
     size: tuple[int, int]
     objects: list[SceneObject]
     relations: dict[Triple, None] = field(default_factory=dict)
+    aliases: Aliases = NO_ALIASES
     _place: dict[int, int] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -200,18 +203,18 @@ class Scene:
         A subject or object is looked up by its id, then by the ids merged into it; if it is not among the
         picture's objects, its own box makes it one more object. Several predicates for one pair are kept; a
         triple that occurs again is left out; a relation of a thing with itself, and one without a predicate
-        after cleaning, are skipped.
+        after cleaning, are skipped. Predicates are cleaned, then replaced by their canonical ones.
         """
         for record, here in _records(value, spot):
             self._add_relation(record, here)
 
     def _add_relation(self, record: Record, spot: Spot) -> None:
         text = record.get("predicate")
-        predicate = clean_predicate(text) if isinstance(text, str) else ""
+        predicate = intern(self.aliases.predicate(clean_predicate(text))) if is_text(text) else ""
         if not predicate:
             spot.skip(
                 "empty predicate",
-                f"the predicate {text!r} is empty after cleaning; expected some text.",
+                f"the predicate {shown(text)} is empty after cleaning; expected some text.",
                 "The relation is left out.",
             )
             return
@@ -244,14 +247,13 @@ class Scene:
                 "The relation is left out.",
             )
             return None
-        refuse_release_1(record, "object_id", spot)
-        for key in (whole(record.get("object_id")), *_merged_ids(record)):
+        for key in (whole(read_id(record, "object_id")), *_merged_ids(record)):
             if key in self._place:
                 return self._place[key]
         if not any(side in record for side in ("x", "y", "w", "h", "width", "height")):
             spot.skip(
                 "unknown object",
-                f"the object id {record.get('object_id')!r} is not among the picture's objects "
+                f"the object id {shown(read_id(record, 'object_id'))} is not among the picture's objects "
                 "and has no box of its own; expected one of both.",
                 "The relation is left out.",
             )
@@ -259,7 +261,7 @@ class Scene:
         return self._append(record, spot)
 
     def _append(self, record: Record, spot: Spot) -> int | None:
-        item = read_object(record, self.size, spot)
+        item = read_object(record, self.size, spot, self.aliases)
         if item is None:
             return None
         spot.change(
@@ -281,12 +283,11 @@ def read_descriptions(value: object, size: tuple[int, int], spot: Spot) -> list[
     """
     found: dict[int, Description] = {}
     for record, here in _records(value, spot):
-        refuse_release_1(record, "region_id", here)
-        key, text = whole(record.get("region_id")), record.get("phrase")
-        if key is None or not isinstance(text, str) or not split_words(text):
+        key, text = whole(read_id(record, "region_id")), record.get("phrase")
+        if key is None or not is_text(text) or not split_words(text):
             here.skip(
                 "empty description",
-                f"region {record.get('region_id')!r} with the phrase {text!r} came; expected "
+                f"region {shown(read_id(record, 'region_id'))} with the phrase {shown(text)} came; expected "
                 "a region_id and a sentence.",
                 "The description is left out.",
             )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from value_nb import quality_gate
 from value_nb.data.example import Example
 from value_nb.layout import Layout, PositionClass, StreamLayout
 from value_nb.models.publish import LayerHeadMask, OnContext, OnLayer
 from value_nb.models.words import Sentence, WordPieces
 from value_nb.trace import Trace, TraceBuilder
+
+if TYPE_CHECKING:
+    from value_nb.sanity import SanityGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,11 @@ class VLModel(ABC):
         The torch module behind it, in evaluation mode.
     changes
         What was taken away from it (`value_nb.ablate_heads`, `value_nb.without_image`); also in its name.
+    picture_input
+        What it is fed with of a picture: "regions" (boxes and features) or "pixels" (the picture's file).
+    notes
+        How its files were read, one sentence each: what told its sizes, which head scores a match, what the
+        file holds and the model does not use. () for the kit's own folders, which say it all themselves.
     """
 
     name: str
@@ -94,6 +104,8 @@ class VLModel(ABC):
     module: nn.Module
     words: WordPieces
     changes: tuple[str, ...] = ()
+    picture_input: str = "regions"
+    notes: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -164,9 +176,32 @@ class VLModel(ABC):
 
     @property
     def gate_met(self) -> bool | None:
-        """Whether the card says that the model is good enough for its figures; None where nobody measured."""
-        met = self.card.get("gate_met")
-        return None if met is None else bool(met)
+        """Whether the model is good enough for its figures; None where nobody measured, or it is undecided.
+
+        The card says so, or a measured gate in it (`with_card`); it is False where either is missed.
+        """
+        return quality_gate.answer(self.card)
+
+    def with_card(self, card: SanityGate | Mapping[str, Any]) -> Self:
+        """Return the same model, sharing its weights, with another card; this one is left as it is.
+
+            gate = vnb.sanity_gate(model, data)
+            model = model.with_card(gate)          # sweeps of it measure no more, and their figures say it
+
+        Parameters
+        ----------
+        card
+            A gate that was measured on this model, which is put into the card there is; or a dict, which
+            takes the card's place.
+
+        Raises
+        ------
+        ValueError
+            For a gate of another model, and for anything else.
+        """
+        other = copy.copy(self)
+        other.card = quality_gate.with_gate(self.card, card, self.name)
+        return other
 
     @property
     def device(self) -> torch.device:
@@ -218,7 +253,8 @@ class VLModel(ABC):
         ValueError where the model has no matching head, and for examples without regions.
         """
         examples = as_examples(examples)
-        if bare := [e.id for e in examples if e.regions is None or not len(e.regions)]:
+        seen = [e.image if self.picture_input == "pixels" else len(e.regions or ()) for e in examples]
+        if bare := [e.id for e, given in zip(examples, seen, strict=True) if not given]:
             raise ValueError(
                 f"matching needs a picture; these examples have no regions: {', '.join(bare[:5])}"
             )

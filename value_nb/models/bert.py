@@ -202,5 +202,10 @@ def read(directory: Path) -> BertForMaskedLM:
             f"the weights in {directory} do not fit a BertForMaskedLM of its config; missing: "
             f"{', '.join(missing) or 'none'}; left over: {', '.join(left_over) or 'none'}"
         )
+    sizes = {name: (given[name].shape, p.shape) for name, p in module.named_parameters()}
+    if wrong := [f"{n} is {tuple(a)}, expected {tuple(b)}" for n, (a, b) in sizes.items() if a != b]:
+        raise ValueError(
+            f"sizes of the weights in {directory} and of its config differ: {'; '.join(wrong[:8])}"
+        )
     module.load_state_dict({name: given[name] for name in wanted}, strict=False)
     return module.eval()

@@ -15,17 +15,19 @@ MODEL_TYPE = "value_nb-gated"
 OURS = "value_nb"
 """Entry of a config.json in another library's form that holds all of our fields."""
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "family": ("uniter", "lxmert", "vilbert"),
+    "family": ("uniter", "lxmert", "vilbert", "visualbert", "vl-bert"),
     "gates": ("single", "lxmert", "vilbert"),
-    "image_embedding": ("uniter", "lxmert", "vilbert"),
-    "location_size": (4, 5, 7),
-    "global_row": ("none", "first"),
+    "image_embedding": ("uniter", "lxmert", "vilbert", "visualbert", "vl-bert"),
+    "location_size": (0, 4, 5, 7),
+    "global_row": ("none", "first", "last"),
     "pooler_act": ("tanh", "relu"),
-    "fusion": ("text", "mul"),
+    "fusion": ("text", "mul", "sum", "none"),
     "match_index": (0, 1),
     "region_head": ("common", "separate"),
     "key_layout": ("official", "volta"),
 }
+
+SHARED_TABLES = {"uniter": "a token type", "visualbert": "the norm", "vl-bert": "positions and the norm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class EncoderConfig:
     Attributes
     ----------
     family
-        "uniter", "lxmert" or "vilbert": whose key names the weight file uses.
+        "uniter", "lxmert", "vilbert", "visualbert" or "vl-bert": whose recipe it is, and with `key_layout`
+        "official" whose key names the weight file uses.
     gates
         "single", "lxmert" or "vilbert": which blocks are open where (gates.py).
     joint_layers
@@ -48,19 +51,29 @@ class EncoderConfig:
     text_width, text_heads, text_ffn, image_width, image_heads, image_ffn, cross_width, cross_heads
         Sizes of the two streams and of co-attention.
     feature_size, location_size
-        Width of a region's features; 4, 5 or 7 numbers of location (regions.py).
+        Width of a region's features; 4, 5 or 7 numbers of location (regions.py), 0 for VisualBERT, which
+        knows nothing of boxes.
+    coordinate_width
+        VL-BERT's number of wavelengths for each number of a box (vlbert_embedding.py), else 0.
     global_row
-        "first": a row with the mean feature and the whole picture's box stands before the regions.
+        "first": a row with the mean feature and the whole picture's box stands before the regions; "last":
+        behind them.
     pooler_width, pooler_act, fusion, match_index
-        Pooled output: Linear on the first position, activation; "text" alone or the product "mul" of both
-        streams; which of the two matching outputs means that caption and picture match.
+        Pooled output: Linear on the first position, activation; "text" alone, the product "mul" or the "sum"
+        of both streams, or "none": no pooled output and no matching head; which of the two matching outputs
+        means that caption and picture match.
     region_targets, region_head
         Outputs of the masked-region head, name -> size; one common transform (LXMERT, ViLBERT) or one for
         each target (UNITER).
+    region_norm
+        Whether these transforms end in a norm (not VOLTA's VL-BERT's).
     word_head, matching_head, mask_embedding
-        Whether these parts exist. `mask_embedding` is UNITER's row that is added to a masked region.
+        Whether these parts exist. `mask_embedding` is UNITER's row that is added to a masked region, or
+        VL-BERT's word that such a region gets.
+    task_rows
+        Number of tasks of ViLBERT's multi-task model: one row of the text says the task (tasks.py).
     key_layout
-        "official" names of the family, or "volta" names.
+        "official" names of the family, or "volta" names; VL-BERT has the latter only.
     feature_source
         Which detector made the features that the weights were trained on ("" when unknown).
     """
@@ -103,9 +116,14 @@ class EncoderConfig:
     initializer_range: float = 0.02
     key_layout: str = "official"
     feature_source: str = ""
+    coordinate_width: int = 0
+    region_norm: bool = True
+    task_rows: int = 0
 
     def __post_init__(self) -> None:
         _check_choices(self)
+        _check_outputs(self)
+        _check_image_embedding(self)
         _check_layers(self)
         _check_widths(self)
 
@@ -113,6 +131,11 @@ class EncoderConfig:
     def joint(self) -> bool:
         """One softmax covers both modalities."""
         return self.gates == "single"
+
+    @property
+    def max_text_positions(self) -> int:
+        """Positions that a caption may take; VL-BERT's regions stand on the two behind it."""
+        return self.max_positions - 2 if self.image_embedding == "vl-bert" else self.max_positions
 
     def build_gates(self) -> Gates:
         """Return the sublayers of this encoder."""
@@ -180,14 +203,48 @@ def _check_choices(config: EncoderConfig) -> None:
     for name in ("dropout", "attention_dropout"):
         if not 0 <= getattr(config, name) < 1:
             raise ValueError(f"{name} is {getattr(config, name)}; expected a number in [0, 1)")
+    if config.task_rows < 0:
+        raise ValueError(f"task_rows is {config.task_rows}; expected 0 (no task token), or how many tasks")
+
+
+def _check_outputs(config: EncoderConfig) -> None:
     feature = dict(config.region_targets).get("feature", config.feature_size)
     if config.region_head == "separate" and feature != config.feature_size:
         raise ValueError(
             f"region target 'feature' has size {feature}; with region_head 'separate' it is decoded by the "
             f"image embedding's own feature map, so it must equal feature_size {config.feature_size}"
         )
-    if config.fusion == "mul" and config.global_row == "none":
-        raise ValueError("fusion 'mul' multiplies with the global row: set global_row='first'")
+    if config.fusion in ("mul", "sum") and config.global_row != "first":
+        raise ValueError(
+            f"fusion {config.fusion!r} pools the first image row, which must be the global row: set "
+            "global_row='first'"
+        )
+    if config.fusion == "none" and config.matching_head:
+        raise ValueError("fusion 'none' leaves nothing to match with: set matching_head=False")
+
+
+def _check_image_embedding(config: EncoderConfig) -> None:
+    kind = config.image_embedding
+    if (kind == "visualbert") != (config.location_size == 0):
+        raise ValueError(
+            f"location_size is {config.location_size} with image_embedding {kind!r}; it is 0 for "
+            "'visualbert', which takes no boxes, and for nothing else"
+        )
+    if (kind == "vl-bert") != (config.coordinate_width > 0):
+        raise ValueError(
+            f"coordinate_width is {config.coordinate_width} with image_embedding {kind!r}; it is at least "
+            "1 for 'vl-bert' and 0 for all others"
+        )
+    types = {"visualbert": 2, "vl-bert": 3}.get(kind, 1)
+    if config.type_vocab_size < types:
+        raise ValueError(f"image_embedding {kind!r} needs type_vocab_size >= {types}")
+    if kind == "vl-bert" and (config.key_layout != "volta" or config.region_head != "common"):
+        raise ValueError("image_embedding 'vl-bert' goes with key_layout 'volta' and region_head 'common'")
+    if kind in SHARED_TABLES and config.text_width != config.image_width:
+        raise ValueError(
+            f"image_embedding {kind!r} shares {SHARED_TABLES[kind]} with the text: text_width must equal "
+            "image_width"
+        )
 
 
 def _check_layers(config: EncoderConfig) -> None:
@@ -232,5 +289,3 @@ def _check_widths(config: EncoderConfig) -> None:
             "gates 'lxmert' share the co-attention: text_width "
             f"{config.text_width} and image_width {config.image_width} must be equal"
         )
-    if config.image_embedding == "uniter" and config.text_width != config.image_width:
-        raise ValueError("image_embedding 'uniter' adds a text token type: text_width must equal image_width")

@@ -1,6 +1,13 @@
-"""What enters the encoder: word pieces, and regions as UNITER, LXMERT and ViLBERT embed them."""
+"""What enters the encoder: word pieces, and what an image embedding (image_embeddings.py) is given and gives.
+
+The picture goes first. It sees the text's tables, which some families share with it, and VL-BERT's says what
+it adds to every word piece; then the text is embedded.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +16,11 @@ from value_nb.models.config import EncoderConfig
 
 
 class TextEmbedding(nn.Module):
-    """Norm of word + position + token type; positions are 0, 1, 2, ... whatever is padded."""
+    """Norm of word + position + token type; positions are 0, 1, 2, ... whatever is padded.
+
+    ViLBERT's task row stands behind the first piece: its place in `input_ids` is index 1 (the id there is not
+    read), it has neither position nor token type, and the pieces behind it keep the positions 1, 2, ...
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -17,61 +28,100 @@ class TextEmbedding(nn.Module):
         self.position = nn.Embedding(config.max_positions, config.text_width)
         self.token_type = nn.Embedding(config.type_vocab_size, config.text_width)
         self.norm = nn.LayerNorm(config.text_width, eps=config.norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """`(example, position)` ids -> `(example, position, text width)`."""
-        length, most = input_ids.shape[1], self.position.num_embeddings
-        if length > most:
-            raise ValueError(f"{length} text positions; this model knows {most}")
-        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        places = torch.arange(length, device=input_ids.device)
-        return self.dropout(self.norm(self.word(input_ids) + self.position(places) + self.token_type(types)))
-
-
-class ImageEmbedding(nn.Module):
-    """A region's features and location in one vector.
-
-    uniter: norm( norm(features) + norm(location) + text token type 1 )
-    lxmert: mean of norm(features) and norm(location)
-    vilbert: norm( features + location )
-    where features and location have each gone through a linear map.
-    """
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        width, eps = config.image_width, config.norm_eps
-        self.kind = config.image_embedding
-        self.feature = nn.Linear(config.feature_size, width)
-        self.location = nn.Linear(config.location_size, width)
-        if self.kind in ("uniter", "lxmert"):
-            self.feature_norm = nn.LayerNorm(width, eps=eps)
-            self.location_norm = nn.LayerNorm(width, eps=eps)
-        if self.kind in ("uniter", "vilbert"):
-            self.norm = nn.LayerNorm(width, eps=eps)
-        self.mask = nn.Embedding(2, config.feature_size) if config.mask_embedding else None
+        self.task = nn.Embedding(config.task_rows, config.text_width) if config.task_rows else None
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, features: Tensor, locations: Tensor, token_type: Tensor, region_mask: Tensor | None
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None,
+        from_image: Tensor | None = None,
+        task_ids: Tensor | None = None,
     ) -> Tensor:
-        """`(example, region, feature)` and `(example, region, 4 | 5 | 7)` -> `(example, region, width)`.
+        """`(example, position)` ids -> `(example, position, text width)`.
 
-        `token_type`: `(width,)`, the row that UNITER adds. `region_mask`: `(example, region)` bool, True
-        where the features are hidden (set to zero, plus UNITER's mask row); None hides nothing.
+        `from_image`: `(example, 1, width)`, what the picture adds to every piece. `task_ids`: `(example,)`.
         """
-        if region_mask is not None:
-            features = self._hide(features, region_mask)
-        feature, location = self.feature(features), self.location(locations)
-        if self.kind == "vilbert":
-            return self.dropout(self.norm(feature + location))
-        feature, location = self.feature_norm(feature), self.location_norm(location)
-        if self.kind == "lxmert":
-            return self.dropout((feature + location) / 2)
-        return self.dropout(self.norm(feature + location + token_type))
+        places = self._places(input_ids)
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        rows = self.word(input_ids) + self.position(places) + self.token_type(types)
+        if from_image is not None:
+            rows = rows + from_image
+        if self.task is not None:
+            rows = torch.cat([rows[:, :1], self._task_row(self.task, task_ids), rows[:, 2:]], dim=1)
+        elif task_ids is not None:
+            raise ValueError("task_ids are given, and this model has no task rows (config: task_rows 0)")
+        return self.dropout(self.norm(rows))
 
-    def _hide(self, features: Tensor, region_mask: Tensor) -> Tensor:
-        features = features.masked_fill(region_mask.bool().unsqueeze(-1), 0.0)
+    def _places(self, input_ids: Tensor) -> Tensor:
+        """`(position,)`: 0, 1, 2, ...; with a task row 0, (0), 1, 2, ..."""
+        shift, most = int(self.task is not None), self.position.num_embeddings
+        length = input_ids.shape[1] - shift
+        if length > most:
+            raise ValueError(f"{length} text positions; this model knows {most}")
+        return (torch.arange(input_ids.shape[1], device=input_ids.device) - shift).clamp_min(0)
+
+    @staticmethod
+    def _task_row(rows: nn.Embedding, task_ids: Tensor | None) -> Tensor:
+        if task_ids is None:
+            raise ValueError(f"this model has {rows.num_embeddings} task rows: pass task_ids")
+        return rows(task_ids)[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInputs:
+    """What an image embedding is given.
+
+    Attributes
+    ----------
+    features, locations
+        `(example, region, feature)`, `(example, region, location)`.
+    valid
+        `(example, region)` bool: False on padding.
+    hidden
+        `(example, region)` bool: regions whose features are hidden; None hides nothing.
+    text_length
+        `(example,)` number of valid text positions.
+    seen
+        False where the text must learn nothing from the picture.
+    """
+
+    features: Tensor
+    locations: Tensor
+    valid: Tensor
+    hidden: Tensor | None
+    text_length: Tensor
+    seen: bool = True
+
+
+class EmbeddedPicture(NamedTuple):
+    """States `(example, region, width)`, and what every piece gets on top, `(example, 1, width)`, if any."""
+
+    states: Tensor
+    to_text: Tensor | None = None
+
+
+class ImageEmbedding(nn.Module):
+    """How regions enter: a linear map of their features, and what the family makes of it.
+
+    `mask` is the row that is added to a hidden region's features (UNITER), where the config asks for it.
+    """
+
+    def __init__(self, config: EncoderConfig, more_inputs: int = 0) -> None:
+        super().__init__()
+        self.mask: nn.Embedding | None = None
+        self.feature = nn.Linear(config.feature_size + more_inputs, config.image_width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, given: PictureInputs, text: TextEmbedding) -> EmbeddedPicture:
+        """Embed the regions; `text` holds the tables that some families share."""
+        raise NotImplementedError
+
+    def seen_features(self, given: PictureInputs) -> Tensor:
+        """Features with zeros (plus the mask row) where they are hidden; the argument is left as it is."""
+        if given.hidden is None:
+            return given.features
+        features = given.features.masked_fill(given.hidden.bool().unsqueeze(-1), 0.0)
         if self.mask is None:
             return features
-        return features + self.mask.weight[1] * region_mask.unsqueeze(-1).to(features.dtype)
+        return features + self.mask.weight[1] * given.hidden.unsqueeze(-1).to(features.dtype)

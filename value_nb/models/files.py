@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from value_nb.models import lxmert, uniter, vilbert, volta
+from value_nb.models import lxmert, uniter, vilbert, visualbert, volta
+from value_nb.models.checkpoint import read_checkpoint
 from value_nb.models.config import MODEL_TYPE, OURS, EncoderConfig
 from value_nb.models.gated_encoder import GatedModel, initialise
+from value_nb.models.json_files import read_json
 from value_nb.models.keys import Family, State, from_engine, to_engine
+from value_nb.models.locating import WEIGHTS, find_weights
 
-WEIGHTS = "model.safetensors"
-FAMILIES = {"uniter": uniter.FAMILY, "lxmert": lxmert.FAMILY, "vilbert": vilbert.FAMILY}
+FAMILIES = {
+    "uniter": uniter.FAMILY, "lxmert": lxmert.FAMILY, "vilbert": vilbert.FAMILY,
+    "visualbert": visualbert.FAMILY,
+}  # fmt: skip
 
 
 def family_of(config: EncoderConfig) -> Family:
@@ -34,7 +39,11 @@ def build(config: EncoderConfig, seed: int) -> GatedModel:
 
 def build_from(config: EncoderConfig, state: State) -> GatedModel:
     """Return a float32 model with a checkpoint's tensors, named as its family names them (keys.py)."""
-    config, tensors = to_engine(family_of(config), config, state)
+    return assemble(*to_engine(family_of(config), config, state))
+
+
+def assemble(config: EncoderConfig, tensors: State) -> GatedModel:
+    """Return a model with these tensors, named as in the engine."""
     with torch.random.fork_rng(devices=[]):
         model = GatedModel(config)
     model.load_state_dict(tensors)
@@ -61,24 +70,9 @@ def start_from_bert(model: GatedModel, bert: State) -> list[str]:
     return sorted(tensors)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; {} where there is no such file."""
-    if not path.is_file():
-        return {}
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} holds {type(values).__name__}, expected a JSON object")
-    return values
-
-
 def read_weights(directory: Path) -> State:
-    """Read `model.safetensors`; ValueError where it is missing."""
-    path = directory / WEIGHTS
-    if not path.is_file():
-        raise ValueError(
-            f"{directory} has no {WEIGHTS}; a model directory holds config.json, {WEIGHTS}, tokenizer.json"
-        )
-    return load_file(path)
+    """Read the weights of a folder, `model.safetensors` or another of the hub's forms; ValueError without."""
+    return read_checkpoint(find_weights(directory))
 
 
 def read_model(directory: Path | str) -> GatedModel:

@@ -1,4 +1,4 @@
-"""UNITER, LXMERT and ViLBERT as probes see them: the gated encoder behind the common face."""
+"""The five region-feature models as probes see them: the gated encoder behind the common face."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ from value_nb.models.publish import (
     spread_head_mask,
 )
 from value_nb.models.regions import region_rows
+from value_nb.models.tasks import checked_task, with_task
 from value_nb.models.words import WordPieces
 
 Rows = tuple[np.ndarray, np.ndarray]
+WHOLE = "[IMG]"
+"""Token of the global row."""
 
 
 class GatedVL(VLModel):
@@ -36,6 +39,18 @@ class GatedVL(VLModel):
 
     An example without regions is text only for a single-stream model (all image keys are masked, which is
     exact). A two-stream model runs it only with the gate "text->image" closed, and says so otherwise.
+
+    VL-BERT mixes the picture into every word piece before the first layer. Where it has no picture, or the
+    gate "text->image" is closed, the pieces get what a hidden region of the whole picture gives: the same
+    whatever the picture. Its regions know how many pieces the caption has.
+
+    Parameters
+    ----------
+    module, words, name, weights, card
+        The engine, its tokenizer, what it was loaded as, "trained" or "random:SEED", and its quality card.
+    task
+        Row of the task embedding, for models that have one (`config.task_rows`; tasks.py) and only for them;
+        ValueError otherwise, with the list of tasks.
     """
 
     module: GatedModel
@@ -47,18 +62,19 @@ class GatedVL(VLModel):
         name: str,
         weights: str,
         card: dict[str, Any] | None = None,
+        task: int | None = None,
     ) -> None:
         config, gates = module.config, module.gates
         if words.vocab_size > config.vocab_size:
             raise ValueError(
                 f"the tokenizer has {words.vocab_size} pieces, the model {config.vocab_size} rows for them"
             )
-        self.module, self.words = module.eval(), words
+        self.module, self.words, self.task = module.eval(), words, checked_task(config, task)
         self.name, self.family, self.weights, self.card = name, config.family, weights, card or {}
         self.stacks, self.joint = dict(gates.stacks), config.joint
         self.directions = {stack: gates.directions(stack) for stack in gates.stacks}
         self.widths = {"text": config.text_width, "image": config.image_width}
-        self.max_positions = config.max_positions
+        self.max_positions = config.max_text_positions
 
     @property
     def config(self) -> EncoderConfig:
@@ -84,6 +100,8 @@ class GatedVL(VLModel):
         """Pieces, regions and layout; see `VLModel.prepare`."""
         examples = as_examples(examples)
         inputs, text = text_inputs(self.words, examples, self.max_positions, self.device)
+        if self.task is not None:
+            inputs, text = with_task(inputs, text, self.task, self.words.pad)
         rows = [self._rows(example) for example in examples]
         image = self._image_layout(examples, rows)
         inputs |= {
@@ -101,7 +119,8 @@ class GatedVL(VLModel):
         if regions.features is None:
             raise ValueError(
                 f"the regions of example {example.id!r} have no features, and {self.name} is fed with them: "
-                "load the data set with its region features"
+                "load the data set with its region features, or give own_picture(regions=...) those of the "
+                "detector that it was trained with"
             )
         if regions.features.shape != (len(regions), config.feature_size):
             raise ValueError(
@@ -114,8 +133,9 @@ class GatedVL(VLModel):
         counts = torch.tensor([len(features) for features, _ in rows], device=self.device)[:, None]
         place = torch.arange(max(len(features) for features, _ in rows), device=self.device)[None, :]
         shift = int(self.config.global_row == "first")
+        whole = {"none": place < 0, "first": place == 0, "last": place == counts - 1}[self.config.global_row]
         classes = torch.full((len(rows), place.shape[1]), int(PositionClass.IMAGE), device=self.device)
-        classes = classes.masked_fill(place < shift, int(PositionClass.SPECIAL))
+        classes = classes.masked_fill(whole, int(PositionClass.SPECIAL))
         classes = classes.masked_fill(place >= counts, int(PositionClass.PAD))
         unit = (place - shift).expand_as(classes).masked_fill(classes != int(PositionClass.IMAGE), -1)
         return StreamLayout(classes, unit, tuple(self._tokens(example) for example in examples))
@@ -124,7 +144,8 @@ class GatedVL(VLModel):
         if example.regions is None or not len(example.regions):
             return ()
         regions = tuple(f"r{index} {name}".rstrip() for index, name in enumerate(example.regions.names))
-        return ("[IMG]", *regions) if self.config.global_row == "first" else regions
+        first, last = ((WHOLE,) if self.config.global_row == where else () for where in ("first", "last"))
+        return (*first, *regions, *last)
 
     def _stack(self, rows: list[np.ndarray], width: int) -> Tensor:
         full = np.zeros((len(rows), max(map(len, rows)), width), dtype=np.float32)
@@ -135,7 +156,7 @@ class GatedVL(VLModel):
     def with_random_weights(self, seed: int) -> GatedVL:
         """Return the same architecture with fresh weights; see `VLModel.with_random_weights`."""
         module = build(self.config, seed).to(device=self.device, dtype=self.dtype)
-        return GatedVL(module, self.words, self.name, f"random:{seed}")
+        return GatedVL(module, self.words, self.name, f"random:{seed}", task=self.task)
 
     @torch.no_grad()
     def run(

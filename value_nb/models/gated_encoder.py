@@ -1,4 +1,4 @@
-"""The gated bimodal encoder: one small engine for UNITER, LXMERT and ViLBERT.
+"""The gated bimodal encoder: one small engine for UNITER, LXMERT, ViLBERT, VisualBERT and VL-BERT.
 
 Two streams, text and image, pass through one list of sublayers (Bugliarello et al. 2021). In an attention
 sublayer each stream asks the blocks whose gate is open; if both blocks of a stream are open, ONE softmax runs
@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from value_nb.models.config import EncoderConfig
-from value_nb.models.embeddings import ImageEmbedding, TextEmbedding
+from value_nb.models.embeddings import PictureInputs, TextEmbedding
 from value_nb.models.gates import STREAMS, Sublayer, key_of, query_of
 from value_nb.models.heads import RegionHead, WordHead
+from value_nb.models.image_embeddings import image_embedding
 
 States = dict[str, Tensor]
 Listener = Callable[[int, States, dict[str, Tensor]], None]
@@ -37,6 +38,9 @@ HeadMask = Mapping[tuple[int, str], Tensor]
 Editor = Callable[[int, str, Tensor], Tensor]
 """(sublayer index, direction, product `(example, head, query, inner / heads)`) -> what takes its place."""
 
+TO_IMAGE = "text->image"
+BOTH: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mul": torch.mul, "sum": torch.add}
+"""Fusion -> how both pooled outputs become one."""
 MASKED = -10000.0
 """Added to the score of a padded key: its probability is exactly 0 beside any valid key."""
 
@@ -202,15 +206,13 @@ class GatedModel(nn.Module):
         self.config = config
         self.gates = config.build_gates()
         self.text_embedding = TextEmbedding(config)
-        self.image_embedding = ImageEmbedding(config)
+        self.image_embedding = image_embedding(config)
         self.sublayers = nn.ModuleList(
             AttentionStep(config, plan) if plan.directions else FeedForwardStep(config, plan)
             for plan in self.gates.sublayers
         )
-        self.text_pooler = nn.Linear(config.text_width, config.pooler_width)
-        self.image_pooler = (
-            nn.Linear(config.image_width, config.pooler_width) if config.fusion == "mul" else None
-        )
+        self.text_pooler = _pooler(config, "text") if config.fusion != "none" else None
+        self.image_pooler = _pooler(config, "image") if config.fusion in BOTH else None
         self.word_head = WordHead(config) if config.word_head else None
         self.matching_head = nn.Linear(config.pooler_width, 2) if config.matching_head else None
         self.region_head = RegionHead(config) if config.region_targets else None
@@ -228,13 +230,14 @@ class GatedModel(nn.Module):
         on_sublayer: Listener | None = None,
         region_mask: Tensor | None = None,
         on_context: Editor | None = None,
+        task_ids: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Run a batch.
 
         Parameters
         ----------
         input_ids, text_mask
-            `(example, position)`: piece ids, and 1 on valid positions.
+            `(example, position)`: piece ids, and 1 on valid positions. With task rows index 1 is the task's.
         features, locations, image_mask
             `(example, region, feature)`, `(example, region, location)`, `(example, region)`.
         token_type_ids
@@ -250,13 +253,17 @@ class GatedModel(nn.Module):
         on_context
             Called with every block's product of probabilities and values, before `head_mask`; what it
             returns goes on in its place.
+        task_ids
+            `(example,)` rows of the task embedding; for models that have one, and only for them.
 
         Returns
         -------
         text states `(example, position, text width)`, image states `(example, region, image width)`, and
-        pooled outputs: "text", "image" where the model has an image pooler, and "fused" `(example, width)`.
+        pooled outputs: "text", "image" where the model has these poolers, and "fused" `(example, width)`.
         """
-        states = self.embed(input_ids, features, locations, token_type_ids, region_mask)
+        valid, length = image_mask.bool(), text_mask.long().sum(dim=1)
+        picture = PictureInputs(features, locations, valid, region_mask, length, TO_IMAGE not in closed)
+        states = self.embed(input_ids, picture, token_type_ids, task_ids)
         bias = {
             s: (1.0 - m[:, None, None, :].to(states[s].dtype)) * MASKED
             for s, m in zip(STREAMS, (text_mask, image_mask), strict=True)
@@ -279,27 +286,28 @@ class GatedModel(nn.Module):
     def embed(
         self,
         input_ids: Tensor,
-        features: Tensor,
-        locations: Tensor,
+        picture: PictureInputs,
         token_type_ids: Tensor | None = None,
-        region_mask: Tensor | None = None,
+        task_ids: Tensor | None = None,
     ) -> States:
         """Return what enters the first sublayer."""
-        row = self.text_embedding.token_type.weight[min(1, self.config.type_vocab_size - 1)]
-        return {
-            "text": self.text_embedding(input_ids, token_type_ids),
-            "image": self.image_embedding(features, locations, row, region_mask),
-        }
+        image, to_text = self.image_embedding(picture, self.text_embedding)
+        return {"text": self.text_embedding(input_ids, token_type_ids, to_text, task_ids), "image": image}
 
     def pool(self, states: States) -> dict[str, Tensor]:
-        """Pooled outputs; "image" and "fused" are absent when a needed image stream has no position."""
+        """Pooled outputs; "image" and "fused" are absent when a needed image stream has no position.
+
+        None at all where the config's fusion is "none".
+        """
+        if self.text_pooler is None:
+            return {}
         act = torch.tanh if self.config.pooler_act == "tanh" else torch.relu
         pooled = {"text": act(self.text_pooler(states["text"][:, 0]))}
         if self.image_pooler is None:
             return pooled | {"fused": pooled["text"]}
         if states["image"].shape[1]:
             pooled["image"] = act(self.image_pooler(states["image"][:, 0]))
-            pooled["fused"] = pooled["text"] * pooled["image"]
+            pooled["fused"] = BOTH[self.config.fusion](pooled["text"], pooled["image"])
         return pooled
 
     def masked_word_logits(self, text_states: Tensor) -> Tensor:
@@ -313,6 +321,10 @@ class GatedModel(nn.Module):
     def masked_region_outputs(self, image_states: Tensor) -> dict[str, Tensor]:
         """Target of `config.region_targets` -> `(..., size)`: class logits, or predicted features."""
         return _has(self.region_head, "region_targets")(image_states, self.image_embedding.feature.weight)
+
+
+def _pooler(config: EncoderConfig, stream: str) -> nn.Linear:
+    return nn.Linear(config.width(stream), config.pooler_width)
 
 
 def _has(head: nn.Module | None, name: str) -> nn.Module:

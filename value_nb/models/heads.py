@@ -24,16 +24,17 @@ class WordHead(nn.Module):
 
 
 class RegionTransform(nn.Module):
-    """Dense, gelu, norm before a region decoder."""
+    """Dense, gelu, norm before a region decoder; VOLTA's VL-BERT has no norm there."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.image_width, config.image_width)
-        self.norm = nn.LayerNorm(config.image_width, eps=config.norm_eps)
+        self.norm = nn.LayerNorm(config.image_width, eps=config.norm_eps) if config.region_norm else None
 
     def forward(self, states: Tensor) -> Tensor:
         """`(..., image width)` -> the same shape."""
-        return self.norm(functional.gelu(self.dense(states)))
+        hidden = functional.gelu(self.dense(states))
+        return hidden if self.norm is None else self.norm(hidden)
 
 
 class RegionHead(nn.Module):

@@ -6,7 +6,7 @@ raises on every backbone tensor that is missing or left over, and on tied tensor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,8 @@ from value_nb.models.config import EncoderConfig
 from value_nb.models.gated_encoder import GatedModel
 
 State = dict[str, Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
+"""Name of a tensor without prefix -> its shape."""
 Names = dict[str, str | tuple[str, ...]]
 """Engine module or tensor -> name in the file; more than one where the file holds tied copies."""
 
@@ -50,6 +52,8 @@ BACKBONE = (
 LEFTOVERS = ("embeddings.position_ids",)  # a counter that old versions of transformers stored
 HEADS = {"word_head": "word_head.", "matching_head": "matching_head.", "region_targets": "region_head."}
 """Field of the config that says whether a head exists -> prefix of its tensors in the engine."""
+COPIES = {"cls.predictions.decoder.bias": "cls.predictions.bias"}
+"""A second name that some versions of transformers store -> the name that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class Family:
     names
         Config -> engine module (or single tensor) -> name without prefix.
     ignored
-        Beginnings of names that files of this family may hold and the kit does not use (task heads).
+        Beginnings of names that files of this family are known to hold and the kit does not use (heads of
+        fine-tuning). Heads that nobody has heard of are no error either: `set_aside` lists them all.
     unused
         Parts of backbone names that stand in the files and are used by nobody, not even the original code.
     """
@@ -78,9 +83,10 @@ class Family:
     unused: tuple[str, ...] = ()
 
     def may_hold(self, name: str) -> bool:
-        """Whether a file may hold a tensor that the model does not ask for: other heads, known leftovers."""
-        heads = ("cls.", *self.ignored)
-        return name.startswith(heads) or name in LEFTOVERS or any(part in name for part in self.unused)
+        """Whether a file may hold a tensor that the model does not ask for: a head, or a known leftover."""
+        if not name.startswith(BACKBONE):
+            return True
+        return name in LEFTOVERS or any(part in name for part in self.unused)
 
 
 def bert_layer(prefix: str, attention: str, feed_forward: str) -> Names:
@@ -120,7 +126,7 @@ def to_engine(family: Family, config: EncoderConfig, state: State) -> tuple[Enco
     Returns the config, without the heads that the file does not hold, and the engine's tensors.
     ValueError names every backbone tensor that is missing, left over, of another shape, or tied and unequal.
     """
-    given = _plain_names(family, state)
+    given = plain_names(family, state)
     config = _drop_absent_heads(family, config, given)
     expected = tensor_names(family, config)
     known = {name for names in expected.values() for name in names}
@@ -132,7 +138,7 @@ def to_engine(family: Family, config: EncoderConfig, state: State) -> tuple[Enco
             f"missing: {_listed(missing)}; "
             f"left over: {_listed(left_over)}. Check the config's family and sizes."
         )
-    _check_ties(expected, given)
+    _check_ties([*expected.values(), *((first, copy) for copy, first in COPIES.items())], given)
     tensors = {ours: given[names[0]].to(torch.float32) for ours, names in expected.items()}
     _check_shapes(config, expected, tensors)
     return config, tensors
@@ -158,7 +164,8 @@ def canonical(key: str, prefixes: Iterable[str] = ()) -> str:
     return f"{stem}.{kind}" if stem else kind
 
 
-def _plain_names(family: Family, state: State) -> State:
+def plain_names(family: Family, state: State) -> State:
+    """A checkpoint's tensors under their names without prefix; ValueError where two get the same name."""
     given: State = {}
     for key, tensor in state.items():
         name = canonical(key, family.prefixes)
@@ -168,21 +175,34 @@ def _plain_names(family: Family, state: State) -> State:
     return given
 
 
+def set_aside(family: Family, config: EncoderConfig, names: Iterable[str]) -> list[str]:
+    """Names of a file, without prefix, of which a model of this config makes no use; the file's order."""
+    used = {name for names in tensor_names(family, config).values() for name in names}
+    return [name for name in names if name not in used | set(COPIES)]
+
+
 def _drop_absent_heads(family: Family, config: EncoderConfig, given: State) -> EncoderConfig:
-    """A head of which the file holds nothing is taken out of the config."""
+    """A head of which the file holds nothing is taken out of the config, and so is a masked-region target."""
     names = tensor_names(family, config)
-    absent: dict[str, object] = {}
-    for field, prefix in HEADS.items():
-        wanted = [name for ours, all_names in names.items() if ours.startswith(prefix) for name in all_names]
-        if wanted and not any(name in given for name in wanted):
-            absent[field] = () if field == "region_targets" else False
-    return config.replace(**absent)
+
+    def absent(*prefixes: str) -> bool:
+        wanted = [name for ours, found in names.items() if ours.startswith(prefixes) for name in found]
+        return bool(wanted) and not any(name in given for name in wanted)
+
+    gone = {field: False for field, prefix in HEADS.items() if absent(prefix)}
+    targets = config.region_targets if "region_targets" not in gone else ()
+    kept = tuple(
+        (target, size)
+        for target, size in targets
+        if not absent(f"region_head.decoder.{target}.", f"region_head.transform.{target}.")
+    )
+    return config.replace(**{**gone, "region_targets": kept})
 
 
-def _check_ties(expected: dict[str, tuple[str, ...]], given: State) -> None:
-    for first, *copies in expected.values():
+def _check_ties(tied: Iterable[tuple[str, ...]], given: State) -> None:
+    for first, *copies in tied:
         for copy in copies:
-            if copy in given and not torch.equal(given[first], given[copy]):
+            if {first, copy} <= given.keys() and not torch.equal(given[first], given[copy]):
                 raise ValueError(
                     f"{copy!r} must be the same tensor as {first!r}; the file holds different values"
                 )

@@ -14,12 +14,17 @@ from value_nb.models.keys import (
     WORD_HEAD,
     Family,
     Names,
+    Shapes,
     bert_layer,
     sublayers_with,
 )
+from value_nb.models.sizes import bert_sizes, count_layers, size
 
+EXAMPLE = "config.json of unc-nlp/lxmert-base-uncased"
 REGION_TARGETS = {"class": "obj", "attribute": "attr", "feature": "feat"}
 """Our name of a masked-region target -> the official one."""
+LABELS = {"obj": "object", "attr": "attr"}
+"""Official name of a target with classes -> how LxmertConfig writes the number of its classes."""
 SAME: dict[str, Any] = {
     "family": "lxmert", "gates": "lxmert", "image_embedding": "lxmert", "key_layout": "official",
     "global_row": "none", "pooler_act": "tanh", "fusion": "text", "match_index": 1, "mask_embedding": False,
@@ -36,10 +41,11 @@ def read_config(values: dict[str, Any]) -> EncoderConfig:
         for part in ("text", "image")
         for what, size in (("width", width), ("heads", heads), ("ffn", ffn))
     }
-    targets = (
-        ("class", values["num_object_labels"]),
-        ("attribute", values["num_attr_labels"]),
-        ("feature", values["visual_feat_dim"]),
+    labels = {"class": "num_object_labels", "attribute": "num_attr_labels", "feature": "visual_feat_dim"}
+    targets = tuple(
+        (target, values[labels[target]])
+        for target, theirs in REGION_TARGETS.items()
+        if values.get("task_obj_predict", True) and values.get(f"visual_{theirs}_loss", True)
     )
     return EncoderConfig(
         family="lxmert", gates="lxmert", image_embedding="lxmert",
@@ -52,6 +58,29 @@ def read_config(values: dict[str, Any]) -> EncoderConfig:
         dropout=values["hidden_dropout_prob"], attention_dropout=values["attention_probs_dropout_prob"],
         initializer_range=values["initializer_range"],
     )  # fmt: skip
+
+
+def told_sizes(shapes: Shapes) -> dict[str, Any]:
+    """What the tensors' shapes tell of a LxmertConfig (9, 5 and 5 layers officially); heads are 64 wide."""
+    decoder = "obj_predict_head.decoder_dict.{}.weight"
+    targets = {theirs: shapes.get(decoder.format(theirs)) for theirs in REGION_TARGETS.values()}
+    return {
+        **bert_sizes(shapes, "LXMERT", EXAMPLE),
+        "l_layers": count_layers(shapes, "encoder.layer."),
+        "r_layers": count_layers(shapes, "encoder.r_layers."),
+        "x_layers": count_layers(shapes, "encoder.x_layers."),
+        "visual_feat_dim": size(shapes, "encoder.visn_fc.visn_fc.weight", 1),
+        "visual_pos_dim": size(shapes, "encoder.visn_fc.box_fc.weight", 1),
+        **{f"visual_{theirs}_loss": shape is not None for theirs, shape in targets.items()},
+        **{f"num_{theirs}_labels": (targets[key] or (0,))[0] for key, theirs in LABELS.items()},
+    }
+
+
+def official_config(values: dict[str, Any], shapes: Shapes) -> EncoderConfig:
+    """Build from a LxmertConfig, whose absent entries mean transformers' defaults."""
+    from transformers import LxmertConfig
+
+    return read_config(LxmertConfig.from_dict(values).to_dict())
 
 
 def to_transformers(config: EncoderConfig) -> dict[str, Any] | None:

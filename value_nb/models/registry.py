@@ -1,16 +1,22 @@
-"""The table of models, and loading one by name or from a directory."""
+"""The table of models, and loading one by name, from a directory, or from a checkpoint file."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from value_nb.data.paths import bundled_root
 from value_nb.models import runs
-from value_nb.models.runs import Run
+from value_nb.models.known import ENTRIES, KNOWN, Entry
+from value_nb.models.locating import (
+    Found,
+    bundled_models,
+    entries,
+    is_present,
+    locate,
+    locate_checkpoint,
+    own_folder,
+    seeds_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,72 +24,31 @@ if TYPE_CHECKING:
 
     from value_nb.models.base import VLModel
 
+__all__ = [
+    "KNOWN",
+    "Entry",
+    "bundled_models",
+    "entries",
+    "is_present",
+    "load_model",
+    "models",
+    "training_curve",
+]
+
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-BUNDLED = "shipped in data/mini/models"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the table of models.
-
-    Attributes
-    ----------
-    name, family, streams
-        What to type, whose recipe, and "text", "single-stream" or "two-stream".
-    source
-        Where the weights come from.
-    get
-        What to do where they are not here.
-    """
-
-    name: str
-    family: str
-    streams: str
-    source: str
-    get: str
-
-
-BUILD = "run `make mini` in the checkout"
-KNOWN = (
-    Entry("mini-bert", "bert", "text", BUNDLED, BUILD),
-    Entry("mini-uniter", "uniter", "single-stream", BUNDLED, BUILD),
-    Entry("mini-lxmert", "lxmert", "two-stream", BUNDLED, BUILD),
-    Entry("mini-vilbert", "vilbert", "two-stream", BUNDLED, BUILD),
-    Entry(
-        "uniter-base",
-        "uniter",
-        "single-stream",
-        "github.com/ChenRocks/UNITER (Chen et al. 2020)",
-        "download uniter-base.pt as its README says; official files cannot be read yet",
-    ),
-    Entry(
-        "lxmert-base",
-        "lxmert",
-        "two-stream",
-        "huggingface.co/unc-nlp/lxmert-base-uncased (Tan and Bansal 2019)",
-        "download the repository unc-nlp/lxmert-base-uncased; official files cannot be read yet",
-    ),
-    Entry(
-        "vilbert-base",
-        "vilbert",
-        "two-stream",
-        "github.com/facebookresearch/vilbert-multi-task (Lu et al. 2020)",
-        "download pretrained_model.bin as its README says; official files cannot be read yet",
-    ),
-)
-STREAM_WORDS = {"uniter": "single-stream", "lxmert": "two-stream", "vilbert": "two-stream", "bert": "text"}
 
 
 def models() -> pd.DataFrame:
     """Return the table of models: name, family, streams, source, present, seeds, steps, how to get it.
 
-    `seeds`: the trainings of a model that are here, for `load_model(name, seed=...)`. `steps`: checkpoints
-    along the training from seed 0, for `load_model(name, step=...)`.
+    Looked at are the models that are shipped, those in `models/` of the data folder (where `vnb.fetch` puts
+    them) and, for models of the hub, the hub's own cache; nothing is fetched. `seeds`: the trainings of a
+    model that are here, for `load_model(name, seed=...)`. `steps`: checkpoints along the training from seed
+    0, for `load_model(name, step=...)`.
     """
     import pandas as pd
 
-    root = bundled_models()
     rows = [
         {
             "name": entry.name,
@@ -91,8 +56,8 @@ def models() -> pd.DataFrame:
             "streams": entry.streams,
             "source": entry.source,
             "present": is_present(entry.name),
-            "seeds": runs.seeds_of(entry.name, root),
-            "steps": runs.steps_of(root / entry.name) if root else (),
+            "seeds": seeds_of(entry.name),
+            "steps": _steps(entry.name),
             "how to get it": entry.get,
         }
         for entry in entries()
@@ -100,43 +65,9 @@ def models() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def entries() -> tuple[Entry, ...]:
-    """Known models, and whatever else lies in `data/mini/models`; further seeds are no entries."""
-    known = {entry.name for entry in KNOWN}
-    root = bundled_models()
-    found = sorted(path.parent.name for path in root.glob("*/config.json")) if root else []
-    first = {name for name in {*known, *found} if Run.parse(name).seed is None}
-    extra = [
-        _bundled_entry(root / name)
-        for name in found
-        if root and name not in known and (name in first or Run.parse(name).model not in first)
-    ]
-    return (*KNOWN, *extra)
-
-
-def bundled_models() -> Path | None:
-    """Return the folder of the shipped models, None where there is none."""
-    try:
-        root = bundled_root() / "mini" / "models"
-    except FileNotFoundError:
-        return None
-    return root if root.is_dir() else None
-
-
-def is_present(name: str) -> bool:
-    """Whether a named model's files are on this machine."""
-    root = bundled_models()
-    return root is not None and (root / name / "config.json").is_file() and _has_weights(root / name)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where a model's files are: its training's, and its weights' (a checkpoint's, or the same)."""
-
-    name: str
-    training: Path
-    weights: Path
-    run: Run
+def _steps(name: str) -> tuple[int, ...]:
+    folder = own_folder(name)
+    return runs.steps_of(folder) if folder is not None else ()
 
 
 def load_model(
@@ -146,52 +77,116 @@ def load_model(
     random_weights: int | None = None,
     seed: int | None = None,
     step: int | None = None,
+    checkpoint: str | Path | None = None,
+    config: str | Path | None = None,
+    tokenizer: str | Path | None = None,
+    task: int | None = None,
+    matching: str | None = None,
 ) -> VLModel:
-    """Load a model by its name in `models()`, or from a directory.
+    """Load a model by its name in `models()`, from a directory, or from a checkpoint that one has.
+
+        load_model("mini-uniter")
+        load_model("uniter", checkpoint="uniter-base.pt")
+        load_model("vilbert-multi-task", task=8)
 
     The model's name, which stands in every frame and trace, says which training it is: "mini-uniter" for seed
     0 at its end, "mini-uniter-seed1" for seed 1 (which also stands in the column `seed`), "mini-uniter@1500"
-    and "mini-uniter-seed1@1500" for a checkpoint. These names can be loaded, too.
+    and "mini-uniter-seed1@1500" for a checkpoint. These names can be loaded, too. `model.notes` says how the
+    files were read; `model.config.feature_source` which detector's features fit (all detectors give 2048
+    numbers, so that wrong ones raise no error).
 
     Parameters
     ----------
     name_or_path
-        A name, or a directory with config.json, model.safetensors and tokenizer.json (a gated model of this
-        kit, or transformers' BertForMaskedLM).
+        A name; or a directory with config.json, weights and tokenizer (this kit's, or in the hub's layout:
+        BERT, LXMERT, VisualBERT, ViLT); or a file of weights, whose family is told by its tensors' names.
+        With `checkpoint`: a family ("uniter", "lxmert", "vilbert", "visualbert", "volta"), a name, or
+        "module:function", a reader of your own that is called with the path and `random_weights=`.
     device
         "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "mps", or one with a number, "cuda:1".
     dtype
         "float32" whatever the file holds, or "float64", "bfloat16", "float16".
     random_weights
         A seed: the same architecture with fresh weights, normal with the config's initializer_range, as the
-        control. The weight file is not read then, and the model has no quality card.
+        control. The weights of the file are not used then (it is read where only its shapes tell the sizes),
+        and the model has no quality card.
     seed
-        Which of the trainings of a named model; None: 0.
+        Which of the trainings of a named model; None: 0, or the one that lies under the bare name.
     step
         A checkpoint along the training, which nobody has measured: its card holds how it was trained only.
         None: the end of the training.
+    checkpoint
+        A file of torch.save (.pt, .pth, .bin) or safetensors, an index of shards, or a folder with one of
+        these. Nothing in it is run. Half precision becomes float32.
+    config
+        The checkpoint's config as JSON in its authors' form (uniter-base.json, transformers' LxmertConfig,
+        bert_base_6layer_6conect.json, VOLTA's ctrl_*.json). None: one that lies in the model's own folder;
+        else the sizes are told by the tensors' shapes, heads being 64 wide (UNITER, LXMERT) or those of the
+        official configs (ViLBERT, VOLTA's released models by their names).
+    tokenizer
+        A tokenizer.json or vocab.txt, or a folder with one. None: beside the weights; for official
+        checkpoints, which bring none, also the data folder's and the hub's bert-base-cased (UNITER) or
+        bert-base-uncased (all others).
+    task
+        Which task a multi-task ViLBERT is told with every caption: 1 VQA, 7 COCO retrieval, 8 Flickr30k
+        retrieval, ... (the error without it lists them). Its name then ends in " [task 8]".
+    matching
+        Which head of a UNITER scores caption and picture: "itm_output" (pre-training, two logits) or
+        "rank_output" (fine-tuned retrieval, a single logit). None: itm_output where the file has it.
 
     Raises
     ------
     ValueError
         For an unknown name, device, dtype, seed or step (the message lists those there are), for a model
-        that is not on this machine (the message says how to get it), and for a seed or step together with
-        random weights, which know neither.
+        that is not on this machine (the message says how to get it), for a seed or step together with
+        random weights, which know neither, for files that are broken, unsafe or do not belong together (the
+        message names file and tensors), and for an option that has no meaning for this model.
     """
+    from value_nb.models.loading import Options, read_by_function, read_model
+
     where, kind = _device(device), _dtype(dtype)
     if random_weights is not None and (
         isinstance(random_weights, bool) or not isinstance(random_weights, int)
     ):
         raise ValueError(f"random_weights is {random_weights!r}; expected None, or a seed such as 0")
-    found = _locate(name_or_path, seed, step)
+    options = Options(_path(config), _path(tokenizer), task, matching)
+    if checkpoint is not None and ":" in str(name_or_path):
+        options.allow(what="a reader of your own")
+        model = read_by_function(str(name_or_path), Path(checkpoint).expanduser(), random_weights)
+    else:
+        model = read_model(
+            _find(name_or_path, seed, step, checkpoint, random_weights), options, random_weights
+        )
+    model.module.to(device=where, dtype=kind)
+    return model
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given).expanduser()
+
+
+def _find(
+    name_or_path: str | Path,
+    seed: int | None,
+    step: int | None,
+    checkpoint: str | Path | None,
+    random_weights: int | None,
+) -> Found:
+    """Where the files are; ValueError where the options contradict each other."""
+    from value_nb.models.official import NAMINGS
+
+    name = str(name_or_path)
+    if checkpoint is not None:
+        return locate_checkpoint(name, checkpoint, seed, step, NAMINGS)
+    if name in NAMINGS and name not in ENTRIES and not Path(name).exists():
+        raise ValueError(f"{name!r} is a family: say which file, checkpoint=PATH")
+    found = locate(name_or_path, seed, step)
     if random_weights is not None and (found.run.step is not None or seed is not None):
         raise ValueError(
             f"random_weights={random_weights} draws weights afresh: leave out seed and step, which say which "
             "trained weights to read"
         )
-    model = _read(found, random_weights)
-    model.module.to(device=where, dtype=kind)
-    return model
+    return found
 
 
 def training_curve(name_or_path: str | Path, seed: int = 0) -> pd.DataFrame:
@@ -216,98 +211,11 @@ def training_curve(name_or_path: str | Path, seed: int = 0) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found = _locate(name_or_path, seed or None, None)
+    found = locate(name_or_path, seed or None, None)
     path = found.training / runs.CURVE
     if not path.is_file():
         raise ValueError(f"{found.name} has no {runs.CURVE} beside its weights ({found.training})")
     return pd.read_csv(path)
-
-
-def _read(found: Found, seed: int | None) -> VLModel:
-    from value_nb.models import files
-    from value_nb.models.words import WordPieces
-
-    directory, name = found.weights, found.name
-    words = WordPieces.load(found.training)
-    weights = "trained" if seed is None else f"random:{seed}"
-    card = _card(found) if seed is None else {}
-    if files.is_gated(directory):
-        from value_nb.models.config import EncoderConfig
-        from value_nb.models.gated import GatedVL
-
-        gated = (
-            files.read_model(directory) if seed is None else files.build(EncoderConfig.load(directory), seed)
-        )
-        return GatedVL(gated, words, name, weights, card)
-    model_type = files.read_json(directory / "config.json").get("model_type")
-    if model_type != "bert":
-        raise ValueError(
-            f"config.json in {directory} has model_type {model_type!r}; valid: {files.MODEL_TYPE!r} (UNITER, "
-            "LXMERT, ViLBERT as this kit writes them) and 'bert'"
-        )
-    from transformers import BertConfig
-
-    from value_nb.models import bert
-
-    module = bert.read(directory) if seed is None else bert.build(BertConfig.from_pretrained(directory), seed)
-    return bert.BertText(module, words, name, weights, card)
-
-
-def _card(found: Found) -> dict[str, Any]:
-    """The quality card; of a checkpoint only what is known of it, so that no figure takes it for the end."""
-    from value_nb.models.files import read_json
-
-    card = read_json(found.training / "card.json")
-    if found.run.step is None:
-        return card
-    known = {"steps": found.run.step, "seed": card.get("seed", found.run.seed or 0)}
-    return known | {name: card[name] for name in ("trained_length",) if name in card}
-
-
-def _locate(name_or_path: str | Path, seed: int | None, step: int | None) -> Found:
-    """Where a model, one of its further trainings or one of its checkpoints is."""
-    seed, step = runs.checked("seed", seed), runs.checked("step", step)
-    name = str(name_or_path)
-    known = {entry.name: entry for entry in entries()}
-    run = Run(name) if name in known else Run.parse(name)
-    if run.model in known:
-        run = run.asked(seed, step)
-        return _found(_trained(run, known[run.model]), run)
-    directory = _directory(name_or_path, known)
-    if seed is not None:
-        raise ValueError(
-            f"seed={seed} chooses among the trainings of a named model; {directory} is one training: "
-            "leave it out"
-        )
-    return _found(directory, Run(directory.resolve().name, step=step))
-
-
-def _found(directory: Path, run: Run) -> Found:
-    weights = directory if run.step is None else runs.step_directory(directory, run.folder, run.step)
-    return Found(run.name, directory, weights, run)
-
-
-def _trained(run: Run, entry: Entry) -> Path:
-    """Folder of a named model's training."""
-    root = bundled_models()
-    if root is not None and is_present(run.folder):
-        return root / run.folder
-    seeds = runs.seeds_of(run.model, root)
-    if seeds and (run.seed or 0) not in seeds:
-        raise ValueError(f"{run.model} has no seed {run.seed or 0} here; there are: {runs.listed(seeds)}")
-    raise ValueError(f"{run.model} is not on this machine. It comes from {entry.source}: {entry.get}.")
-
-
-def _directory(name_or_path: str | Path, known: Mapping[str, Entry]) -> Path:
-    """A model directory that is named by its path."""
-    path, name = Path(name_or_path).expanduser(), str(name_or_path)
-    if (path / "config.json").is_file():
-        return path
-    if path.is_dir():
-        raise ValueError(
-            f"{path} has no config.json; a model directory holds it, model.safetensors and tokenizer.json"
-        )
-    raise ValueError(f"no model {name!r}: neither a directory nor one of {', '.join(known)}")
 
 
 def _device(device: str) -> torch.device:
@@ -328,13 +236,3 @@ def _dtype(dtype: str) -> torch.dtype:
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; valid: {', '.join(map(repr, DTYPES))}")
     return getattr(torch, dtype)
-
-
-def _has_weights(directory: Path) -> bool:
-    return (directory / "model.safetensors").is_file()
-
-
-def _bundled_entry(directory: Path) -> Entry:
-    values: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    family = str(values.get("family", values.get("model_type", "?")))
-    return Entry(directory.name, family, STREAM_WORDS.get(family, "?"), BUNDLED, BUILD)

@@ -81,14 +81,6 @@ def checked(what: str, value: int | None) -> int | None:
     return number
 
 
-def seeds_of(model: str, root: Path | None) -> tuple[int, ...]:
-    """Seeds of a model whose trainings lie below `root`."""
-    if root is None:
-        return ()
-    runs = [Run.parse(path.parent.name) for path in root.glob("*/config.json")]
-    return tuple(sorted(run.seed or 0 for run in runs if run.model == model and run.step is None))
-
-
 def steps_of(directory: Path) -> tuple[int, ...]:
     """Steps of a training that have a checkpoint, in order."""
     found = [STEP.fullmatch(path.parent.name) for path in directory.glob(f"{STEPS}/*/config.json")]

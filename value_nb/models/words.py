@@ -36,11 +36,15 @@ class WordPieces:
 
     @classmethod
     def load(cls, directory: Path | str) -> WordPieces:
-        """Read `tokenizer.json` of a model directory."""
-        path = Path(directory) / "tokenizer.json"
-        if not path.is_file():
-            raise ValueError(f"{directory} has no tokenizer.json; a model directory needs its tokenizer")
-        return cls(Tokenizer.from_file(str(path)))
+        """Read `tokenizer.json` of a model directory, or else its `vocab.txt` (vocabularies.py)."""
+        from value_nb.models.vocabularies import read_words, tokenizer_file
+
+        path = tokenizer_file(Path(directory))
+        if path is None:
+            raise ValueError(
+                f"{directory} has no tokenizer.json and no vocab.txt; a model directory needs its tokenizer"
+            )
+        return read_words(path)
 
     @property
     def vocab_size(self) -> int:

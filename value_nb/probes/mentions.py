@@ -104,8 +104,8 @@ class Placed:
         `(mention, text position)` float32: 1 on the phrase's words; `word_shares` adds up to 1, over the
         pieces of a word and then over words.
     regions
-        `(example, image position, region)` float32: 1 on the region; `region_shares` adds up to 1 over its
-        positions.
+        `(example, image position, region)` float32: 1 on the region, for a patch the share of it that lies
+        in the region; `region_shares` adds up to 1 over its positions.
     linked, unlinked, valid
         `(mention, region)` bool.
     rank
@@ -134,17 +134,17 @@ def place(layout: Layout, seed: int) -> Placed | None:
         for row, example in enumerate(layout.examples)
         for phrase, mention in mentions(example, seed)
     ]
-    units = {s: layout.streams[s].unit.cpu().numpy() for s in ("text", "image")}
-    kept = [item for item in found if set(item[1].words) <= set(units["text"][item[0]].tolist())]
+    unit = layout.streams["text"].unit.cpu().numpy()
+    kept = [item for item in found if set(item[1].words) <= set(unit[item[0]].tolist())]
     if not kept:
         return None
     rows, phrases, listed = zip(*kept, strict=True)
     example = np.array(rows, dtype=np.int64)
     first, last = (np.array([getattr(p, end) for p in phrases])[:, None] for end in ("first", "last"))
-    of_word = units["text"][example]
+    of_word = unit[example]
     words = ((of_word >= first) & (of_word <= last)).astype(np.float32)
     pieces = (of_word[:, :, None] == of_word[:, None, :]).sum(axis=-1)
-    regions = (units["image"][:, :, None] == np.arange(max(m.regions for m in listed))).astype(np.float32)
+    regions = layout.streams["image"].membership(max(m.regions for m in listed)).cpu().numpy()
     valid = np.arange(regions.shape[2]) < np.array([m.regions for m in listed])[:, None]
     linked, hits = (_mask([getattr(m, part) for m in listed], valid.shape) for part in ("linked", "hits"))
     return Placed(
@@ -153,7 +153,7 @@ def place(layout: Layout, seed: int) -> Placed | None:
         words=words,
         word_shares=(words / pieces / (last - first + 1)).astype(np.float32),
         regions=regions,
-        region_shares=regions / np.maximum(regions.sum(axis=1, keepdims=True), 1.0),
+        region_shares=_by_region(regions),
         linked=linked,
         unlinked=valid & ~hits,
         valid=valid,
@@ -163,6 +163,8 @@ def place(layout: Layout, seed: int) -> Placed | None:
 
 def pooled(block: Tensor, placed: Placed, direction: str) -> np.ndarray:
     """Attention between phrases and regions: sum over what is looked at, mean over what looks.
+
+    Where positions are patches, both go by the share of the patch that lies in the region.
 
     Parameters
     ----------
@@ -215,6 +217,12 @@ def _guesses(regions: Regions) -> tuple[int, int]:
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
     return int(area.argmax()), int(((middle - 0.5) ** 2).sum(axis=1).argmin())
+
+
+def _by_region(regions: np.ndarray) -> np.ndarray:
+    """`(example, position, region)` shares that add up to 1 over the positions of a region."""
+    whole = regions.sum(axis=1, keepdims=True)
+    return np.divide(regions, whole, out=np.zeros_like(regions), where=whole > 0)
 
 
 def _mask(members: Sequence[Sequence[int]], shape: tuple[int, ...]) -> np.ndarray:

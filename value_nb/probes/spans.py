@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Stream = Literal["text", "image"]
 FIRST = -1
+ROWS = 2**24  # numbers of attention rows that are held at a time while spans are pooled
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,11 @@ class Placed:
     span, example, position
         `(entry,)` int64.
     share
-        `(entry,)` float32: 1 / units of the span / positions of the unit; adds up to 1 over a span.
+        `(entry,)` float32: 1 / units of the span, times the position's part of its unit (1 / positions of
+        the unit, where they are whole); adds up to 1 over a span.
+    weight
+        `(entry,)` float32 in (0, 1]: the part of the position that belongs to the unit, 1 for pieces of words
+        and regions with features, for a patch its share of area inside the region.
     """
 
     stream: str
@@ -78,6 +83,7 @@ class Placed:
     example: np.ndarray
     position: np.ndarray
     share: np.ndarray
+    weight: np.ndarray
 
 
 def place(spans: Sequence[Span], examples: Sequence[int], layout: Layout) -> Placed:
@@ -104,26 +110,30 @@ def place(spans: Sequence[Span], examples: Sequence[int], layout: Layout) -> Pla
     sizes = np.array([len(span.units) for span in spans], dtype=np.int64)
     of_span = np.repeat(np.arange(len(spans)), sizes)
     of_example = np.asarray(examples, dtype=np.int64)[of_span]
-    starts, counts, positions = _find(layout.streams[streams[0]], of_example, units)
-    if (counts == 0).any():
-        lost = int(np.flatnonzero(counts == 0)[0])
+    found = _find(layout.streams[streams[0]], of_example, units)
+    if (found.counts == 0).any():
+        lost = int(np.flatnonzero(found.counts == 0)[0])
         example = layout.examples[of_example[lost]]
         kind = "word" if streams[0] == "text" else "region"
         raise ValueError(f"{kind} {units[lost]} of example {example.id!r} has no position; it was asked for")
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    share = 1.0 / (sizes[of_span] * counts)
+    entry = np.repeat(np.arange(len(units)), found.counts)
+    weight = found.weight[found.entries]
+    whole = np.bincount(entry, weights=weight, minlength=len(units))
     return Placed(
         stream=streams[0],
         n=len(spans),
-        span=np.repeat(of_span, counts),
-        example=np.repeat(of_example, counts),
-        position=positions[np.repeat(starts, counts) + within],
-        share=np.repeat(share, counts).astype(np.float32),
+        span=of_span[entry],
+        example=of_example[entry],
+        position=found.position[found.entries],
+        share=(weight / whole[entry] / sizes[of_span][entry]).astype(np.float32),
+        weight=weight,
     )
 
 
 def pool_states(states: Tensor, placed: Placed) -> Tensor:
-    """Mean state of each span: over the pieces of a word, then over its words.
+    """Mean state of each span: over the pieces of a word or the patches of a region, then over these.
+
+    Patches count by their share in the region.
 
     Parameters
     ----------
@@ -145,6 +155,9 @@ def pool_states(states: Tensor, placed: Placed) -> Tensor:
 def pool_attention(block: Tensor, queries: Placed, keys: Placed) -> Tensor:
     """Attention from span to span: sum over what is looked at, mean over what looks.
 
+    A patch that lies in a region in part counts in part: attention to it times its share, and as much in the
+    mean. In a span of several regions that overlap, no patch counts more than once.
+
     Parameters
     ----------
     block
@@ -159,29 +172,43 @@ def pool_attention(block: Tensor, queries: Placed, keys: Placed) -> Tensor:
     import torch
 
     example, position, share, span = _on(block.device, queries)
+    _, key, _, of = _on(block.device, keys)
+    weight = torch.from_numpy(keys.weight).to(block.device)
     looked_at = torch.zeros((keys.n, block.shape[-1]), dtype=torch.float32, device=block.device)
-    looked_at[_on(block.device, keys)[3], _on(block.device, keys)[1]] = 1.0
-    rows = block[example, :, position].float()  # (entry, head, key)
-    values = torch.einsum("ehk,ek->eh", rows, looked_at[span]) * share[:, None]
+    looked_at = looked_at.index_put_((of, key), weight, accumulate=True).clamp_(max=1.0)
     pooled = torch.zeros((queries.n, block.shape[1]), dtype=torch.float32, device=block.device)
-    return pooled.index_add_(0, span, values)
+    step = max(1, ROWS // max(1, block.shape[1] * block.shape[3]))
+    for first in range(0, len(span), step):
+        part = slice(first, first + step)
+        rows = block[example[part], :, position[part]].float()  # (entry, head, key)
+        values = torch.einsum("ehk,ek->eh", rows, looked_at[span[part]]) * share[part, None]
+        pooled.index_add_(0, span[part], values)
+    return pooled
 
 
-def _find(
-    stream: StreamLayout, examples: np.ndarray, units: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the positions of each (example, unit) start in the returned list of positions, and how many."""
-    table = stream.unit.cpu().numpy()
-    base = max(int(table.max(initial=0)), int(units.max(initial=0))) + 2  # room for FIRST
-    rows, columns = np.nonzero(table >= 0)
-    codes = rows * base + table[rows, columns] + 1
-    firsts = np.arange(len(table)) * base + FIRST + 1
-    codes = np.concatenate([codes, firsts])
-    columns = np.concatenate([columns, np.zeros(len(table), dtype=columns.dtype)])
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Positions of asked units: their number by unit, and where they stand in `position` and `weight`."""
+
+    counts: np.ndarray
+    entries: np.ndarray
+    position: np.ndarray
+    weight: np.ndarray
+
+
+def _find(stream: StreamLayout, examples: np.ndarray, units: np.ndarray) -> _Found:
+    """The positions of each (example, unit)."""
+    members, many = stream.members(), len(stream.position_class)
+    base = max(int(members.unit.max(initial=0)), int(units.max(initial=0))) + 2  # room for FIRST
+    codes = np.concatenate([members.example * base + members.unit + 1, np.arange(many) * base + FIRST + 1])
+    position = np.concatenate([members.position, np.zeros(many, dtype=members.position.dtype)])
+    weight = np.concatenate([members.share, np.ones(many, dtype=np.float32)])
     order = np.argsort(codes, kind="stable")
     wanted = examples * base + units + 1
     starts = np.searchsorted(codes[order], wanted, side="left")
-    return starts, np.searchsorted(codes[order], wanted, side="right") - starts, columns[order]
+    counts = np.searchsorted(codes[order], wanted, side="right") - starts
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return _Found(counts, order[np.repeat(starts, counts) + within], position, weight)
 
 
 def _on(device: torch.device, placed: Placed) -> tuple[Tensor, Tensor, Tensor, Tensor]:

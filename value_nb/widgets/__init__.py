@@ -15,6 +15,7 @@ from value_nb.widgets.head_on_picture import HeadOnPicturePanel
 from value_nb.widgets.linguistic import LinguisticPanel
 from value_nb.widgets.modality import ModalityPanel
 from value_nb.widgets.model_choices import ModelChoices
+from value_nb.widgets.own_picture import OwnPicture
 from value_nb.widgets.panel import Panel, PanelFigure
 from value_nb.widgets.picture import region_figure
 from value_nb.widgets.reason import ReasonPanel
@@ -31,6 +32,7 @@ __all__ = [
     "LinguisticPanel",
     "ModalityPanel",
     "ModelChoices",
+    "OwnPicture",
     "Panel",
     "PanelFigure",
     "ReasonPanel",

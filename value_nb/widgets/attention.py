@@ -11,6 +11,7 @@ import numpy as np
 from ipywidgets import Dropdown, IntSlider, Layout, SelectionSlider
 
 from value_nb import style
+from value_nb.data.grid_boxes import regions_note
 from value_nb.widgets import picture
 from value_nb.widgets.state import State, pairs
 from value_nb.widgets.tinted import TintedRegions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from value_nb.models.base import VLModel
     from value_nb.trace import Trace
 
+NAMED = 60  # rows or columns of the map that are named; of more, every second or third
 KEY_LINE = 50  # characters of a line under the picture
 PICTURE, MAP, SCALE = (0.005, 0.2, 0.375, 0.62), (0.495, 0.215, 0.425, 0.66), (0.93, 0.215, 0.012, 0.66)
 SIZE = (8.4, 4.4)  # inches; as wide as JupyterLab leaves beside its file browser on a small screen
@@ -43,13 +45,17 @@ class View:
     weights
         `(region,)`: attention between the chosen word or region and each region; None without a picture side.
     even
-        What each would get if the softmax were spread evenly.
+        What each position would get if the softmax were spread evenly.
+    sizes
+        `(column,)`: how many patches each region covers; None where regions are looked at by their features,
+        or are not looked at.
     """
 
     matrix: pd.DataFrame
     roles: str
     weights: np.ndarray | None
     even: float
+    sizes: np.ndarray | None = None
 
 
 class AttentionPanel(TracedPanel):
@@ -180,16 +186,17 @@ def look(trace: Trace, place: tuple[str, str], layer: int, head: int | str, focu
     if direction == "image->text":
         matrix, roles = matrix.T, "columns: regions look; rows: words are looked at"
     weights = None if direction == "text->text" else matrix.to_numpy(float)[focus]
-    return View(matrix, roles, weights, even)
+    keys = trace.streams[key]
+    sizes = keys.membership.sum(axis=1) if key == "image" and keys.boxes is not None else None
+    return View(matrix, roles, weights, even, sizes)
 
 
 def say(trace: Trace, view: View, direction: str, focus: int, place: str) -> str:
     """The strongest partner of the chosen word or region, and whether the annotation links it."""
     best = int(view.matrix.to_numpy(float)[focus].argmax())
     seen = "" if "image" in trace.streams else f" {trace.model} does not see the picture."
-    return (
-        f"{say_strongest(view, direction, focus, place)}{_gold(trace.example, direction, focus, best)}{seen}"
-    )
+    told = f"{say_strongest(view, direction, focus, place)}{_gold(trace.example, direction, focus, best)}"
+    return f"{told}{seen}{say_note(trace.example)}"
 
 
 def say_strongest(view: View, direction: str, focus: int, place: str) -> str:
@@ -201,7 +208,16 @@ def say_strongest(view: View, direction: str, focus: int, place: str) -> str:
     if direction == "image->text":
         what = f"the region that looks most at {chosen} is {partner}"
     even = f"{row[best]:.3f} of its attention; spread evenly, every position would get {view.even:.3f}"
+    if view.sizes is not None:
+        own = view.even * float(view.sizes[best])
+        even = f"{row[best]:.3f} of its attention; spread evenly, a region of its size would get {own:.3f}"
     return f"{place}: {what} ({even})."
+
+
+def say_note(example: Example) -> str:
+    """A sentence where the regions were neither annotated nor detected, else ""."""
+    note = regions_note(example)
+    return f" Regions here are {note}." if note else ""
 
 
 def _gold(example: Example, direction: str, focus: int, best: int) -> str:
@@ -250,8 +266,10 @@ class _Axes:
         )
         self.map.invert_yaxis()
         size = 8.5 if max(rows, columns) <= 16 else 7.5
-        self.map.set_xticks(np.arange(columns) + 0.5, view.matrix.columns, rotation=90, fontsize=size)
-        self.map.set_yticks(np.arange(rows) + 0.5, view.matrix.index, fontsize=size)
+        across, down = (slice(None, None, -(-many // NAMED)) for many in (columns, rows))
+        names = view.matrix.columns[across]
+        self.map.set_xticks(np.arange(columns)[across] + 0.5, names, rotation=90, fontsize=size)
+        self.map.set_yticks(np.arange(rows)[down] + 0.5, view.matrix.index[down], fontsize=size)
         self.map.tick_params(length=0, pad=2)
         self.title = self.map.set_title(" \n ", fontsize=10)
         for side in self.map.spines.values():
@@ -287,17 +305,17 @@ class _Axes:
         )
         strongest = self.regions.update(weights, linked)
         named = [f"{label} {weights[i]:.3f}" for i, label in _labels(self.example, strongest)]
-        self.note.set_text(_key(view, named, bool(linked)))
+        self.note.set_text(_key(view, named, bool(linked), regions_note(self.example)))
 
 
-def _key(view: View, named: Sequence[str], linked: bool) -> str:
+def _key(view: View, named: Sequence[str], linked: bool, note: str) -> str:
     """What the boxes in the picture mean, and the strongest regions with their numbers."""
     if view.weights is None:
         return "No region takes part in this direction."
     parts = textwrap.wrap(f"orange: {', '.join(named)}", KEY_LINE)
     if linked:
         parts.append("dashed green: linked to the word by annotation")
-    return "\n".join([*parts, "thin: other annotated regions"])
+    return "\n".join([*parts, note or "thin: other annotated regions"])
 
 
 def _labels(example: Example, chosen: Sequence[int]) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ipywidgets import HTML, BoundedIntText, Dropdown, HBox, Layout, VBox
 
+from value_nb.by_name import is_own
 from value_nb.widgets.state import State, checked
 
 MOST = 1_000_000
@@ -22,9 +23,9 @@ class Choices(VBox):
     Parameters
     ----------
     model
-        A name of `vnb.models()` that is present, or the path of a checkpoint directory.
+        A name of `vnb.models()` that is present, the path of a checkpoint directory, or "module:function".
     dataset
-        A name of `vnb.datasets()` that is present.
+        A name of `vnb.datasets()` that is present, or "module:function" (not for families).
     n_examples
         Examples to use, at least 1.
     full
@@ -63,12 +64,14 @@ class Choices(VBox):
         families: bool = False,
     ) -> None:
         models = present_models(pictures)
-        if Path(model).is_dir() and model not in models:
+        if (Path(model).is_dir() or is_own(model)) and model not in models:
             models.append(str(model))
+        data = present_families() if families else present_datasets(pictures)
+        data += [dataset] if is_own(dataset) and not families else []
         self.full = bool(full)
         self.controls: dict[str, Any] = {
             "model": _dropdown("model", models),
-            "dataset": _dropdown("data", present_families() if families else present_datasets(pictures)),
+            "dataset": _dropdown("data", data),
             "n_examples": BoundedIntText(
                 value=1, min=1, max=MOST, description="examples", layout=Layout(width="170px"), disabled=full
             ),

@@ -11,11 +11,12 @@ import pandas as pd
 from ipywidgets import Dropdown, IntSlider, Layout, SelectionSlider
 
 from value_nb import coreference_heads as reading
-from value_nb import style
+from value_nb import quality_gate, style
+from value_nb.data.grid_boxes import regions_note
 from value_nb.probes.mentions import mentions
 from value_nb.reasons import draw_reason
 from value_nb.widgets import picture
-from value_nb.widgets.attention import View, first_linked, linked_regions, look, say_strongest
+from value_nb.widgets.attention import View, first_linked, linked_regions, look, say_note, say_strongest
 from value_nb.widgets.shaded_words import ShadedWords
 from value_nb.widgets.state import State
 from value_nb.widgets.tinted import TintedRegions
@@ -183,8 +184,13 @@ class HeadOnPicturePanel(TracedPanel):
 
     def _heading(self) -> str:
         line = f"{self.model.name}. {self._title()}, {self.place[1]} ({SAID[self.place[1]]})"
-        gate = getattr(self.model, "gate_met", None)
-        return f"{line}; quality gate not met" if gate is False else line
+        gate = self._gate().partition(":")[0]
+        return f"{line}; {gate}" if gate else line
+
+    def _gate(self) -> str:
+        """What a quality card or a sanity gate holds against the model, with its number; else ""."""
+        gate = quality_gate.of_model(self.model)
+        return quality_gate.short({"gate_met": self.model.gate_met, "gate": gate})
 
     def _say(self, view: View) -> str:
         """The strongest partner of the word, and of the region."""
@@ -199,7 +205,9 @@ class HeadOnPicturePanel(TracedPanel):
         if self.place[1] == "text->image":
             who = f"the word that gives most to “{region}” is “{words[top]}”"
         first = say_strongest(view, self.place[1], int(self.word), self._title())
-        return f"{first} {self._hit(view)} And {who} ({column[top]:.3f}). {gold}"
+        said = f"{first} {self._hit(view)} And {who} ({column[top]:.3f}). {gold}"
+        gate = f" ({self._gate()})" if self._gate() else ""
+        return f"{said}{say_note(self.trace.example)}{gate}"
 
     def _hit(self, view: View) -> str:
         """What the annotation says of the region that is strongest for the word."""
@@ -255,7 +263,8 @@ class _Axes:
         gold = (
             "green, dashed: linked by the annotation" if linked or of_region else "nothing is annotated here"
         )
-        self.note.set_text("\n".join([*textwrap.wrap(f"strongest regions: {top}", NOTE_LINE), marks, gold]))
+        lines = [*textwrap.wrap(f"strongest regions: {top}", NOTE_LINE), marks, gold]
+        self.note.set_text("\n".join([*lines, *filter(None, [regions_note(self.example)])]))
 
 
 def linked_words(example: Example, region: int) -> set[int]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from value_nb import style
+from value_nb.data.grid_boxes import regions_note
 from value_nb.widgets.panel import PanelFigure
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def region_figure(example: Example) -> PanelFigure:
     """
     _regions(example)
     figure = PanelFigure(8.4, 4.0)
-    with style.styled():
+    with style.styled(), plain_text():
         left, right = (
             figure.add_axes(place) for place in ((0.01, 0.17, 0.48, 0.76), (0.51, 0.17, 0.48, 0.76))
         )
@@ -48,9 +50,18 @@ def region_figure(example: Example) -> PanelFigure:
         _draw_links(left, example, colours)
         draw_all(right, example)
         left.set_title("annotated: the caption's phrases and their boxes")
-        right.set_title(f"the {len(_regions(example))} regions that a model gets")
+        right.set_title(regions_note(example) or f"the {len(_regions(example))} regions that a model gets")
         figure.add_artist(_coloured_caption(figure, example, colours))
     return figure
+
+
+@contextmanager
+def plain_text() -> Iterator[None]:
+    """Text that is made inside shows as it is written: a caption with two dollar signs holds no formula."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}):
+        yield
 
 
 def show_picture(ax: Axes, example: Example) -> None:

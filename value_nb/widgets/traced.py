@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from value_nb.widgets.panel import Panel
+from value_nb.widgets.panel import Panel, PanelFigure
+from value_nb.widgets.picture import plain_text
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -44,11 +45,22 @@ class TracedPanel(Panel):
         """(stack, direction) of the present map."""
         return self._places[self.controls["direction"].value]
 
+    @property
+    def figure(self) -> PanelFigure:
+        """See `Panel.figure`."""
+        with plain_text():
+            return super().figure
+
+    def _redraw(self) -> None:
+        with plain_text():
+            super()._redraw()
+
     def _check_picture(self, index: int) -> None:
         if not 0 <= index < len(self.data):
             raise ValueError(f"example={index!r}; expected a whole number from 0 to {len(self.data) - 1}")
         example = self.data[index]
-        if example.regions is None or not len(example.regions):
+        pixels = getattr(self.model, "picture_input", "regions") == "pixels" and example.image is not None
+        if (example.regions is None or not len(example.regions)) and not pixels:
             raise ValueError(f"example {example.id!r} has no regions; this panel needs data with pictures")
 
     def _fit_layers(self, mean: bool = True) -> None:
