@@ -3,13 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 import value_nb as vnb
-from tests.tiny import tiny_examples
+from tests.tiny import tiny_examples, tiny_model
 from value_nb.by_name import is_own, own_function
 from value_nb.data.dataset import Dataset
-from value_nb.examples import own_data
+from value_nb.examples import own_data, own_model
+from value_nb.models.gated import GatedVL
 
+MODEL = "value_nb.examples.own_model:load"
 NAME = "value_nb.examples.own_data:load"
 
 
@@ -68,6 +71,20 @@ def test_a_data_set_by_its_function(tmp_path: Path) -> None:
 def test_a_function_that_returns_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match=r"returned dict; expected a value_nb\.data\.Dataset"):
         vnb.load_dataset("builtins:dict")
+
+
+def test_a_model_by_its_function(tmp_path: Path) -> None:
+    source = tiny_model("uniter")
+    assert isinstance(source, GatedVL)
+    path = own_model.write(tmp_path, source)
+    model = vnb.load_model(MODEL, checkpoint=path, dtype="float64")
+    assert model.name == "my-model" and model.dtype == torch.float64
+    assert vnb.load_model(MODEL, checkpoint=path, random_weights=3).weights == "random:3"
+    for option in ({"seed": 1}, {"task": 2}, {"matching": "rank_output"}, {"config": tmp_path}):
+        with pytest.raises(ValueError, match="has no meaning for"):
+            vnb.load_model(MODEL, checkpoint=path, **option)
+    with pytest.raises(ValueError, match="returned dict; expected a VLModel"):
+        vnb.load_model("builtins:dict")
 
 
 def test_notebooks_can_start_with_such_names() -> None:

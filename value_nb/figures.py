@@ -240,10 +240,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _present() -> list[str]:
+    """The models that are shipped; others, which may lie in a cache of the hub, are asked for by name."""
+    from value_nb.models.known import BUNDLED
     from value_nb.models.registry import models
 
     table = models()
-    return [str(name) for name in table.loc[table["present"], "name"]]
+    return [str(name) for name in table.loc[table["present"] & (table["source"] == BUNDLED), "name"]]
 
 
 if __name__ == "__main__":

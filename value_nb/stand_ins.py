@@ -36,8 +36,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """Sizes of UNITER-base and of LXMERT, as their authors' configs give them."""
-WEIGHTS = {"uniter": "uniter-base.pt", "lxmert": "pytorch_model.bin"}
+WEIGHTS = {"uniter": "stand-in-uniter-base.pt", "lxmert": "stand-in-lxmert-base.pth"}
+"""The file's name becomes the model's, and so stands in every figure."""
 FEATURE_WIDTH, PER_PICTURE = 2048, 36
+MOVED, SMALLEST = 0.012, 0.02
+"""How far the sides of boxes are moved (standard deviation), and the least side; parts of the picture's."""
 FIELDS = (
     "img_id", "img_h", "img_w", "objects_id", "objects_conf", "attrs_id", "attrs_conf", "num_boxes", "boxes",
     "features",
@@ -47,8 +50,8 @@ FIELDS = (
 def write_checkpoint(folder: Path | str, family: str, seed: int = 0) -> Path:
     """Write a checkpoint as the authors of UNITER-base or LXMERT publish it, with random weights.
 
-    FOLDER/uniter-base.pt and uniter-base.json, or FOLDER/pytorch_model.bin and config.json; half precision;
-    and vocab.txt: the miniature's word pieces, filled up to the real number of rows.
+    FOLDER/stand-in-uniter-base.pt and uniter-base.json, or FOLDER/stand-in-lxmert-base.pth and config.json;
+    half precision; and vocab.txt: the miniature's word pieces, filled up to the real number of rows.
 
     Parameters
     ----------
@@ -122,8 +125,9 @@ def write_features(folder: Path | str, n_pictures: int = 40, split: str = "test"
     """Write a folder of Flickr30k Entities as one has it after download, with LXMERT's features beside it.
 
     Sentences, Annotations and the list of the split's pictures are the miniature's, which are in the real
-    format; obj36.tsv holds 36 boxes for each picture (the miniature's, and wandering copies of them) with
-    2,048 numbers each: the miniature's features under a random linear map, so that they differ.
+    format; obj36.tsv holds 36 boxes for each picture with 2,048 numbers each. The boxes are the miniature's,
+    and copies of some, all moved a little, as a detector's boxes never fit; the numbers are the miniature's
+    features under a random linear map, so that they differ.
 
     Parameters
     ----------
@@ -132,7 +136,7 @@ def write_features(folder: Path | str, n_pictures: int = 40, split: str = "test"
     n_pictures, split
         The first so many pictures of the split.
     seed
-        Of the map and of the wandering copies.
+        Of the map, the copies, and how far boxes are moved.
 
     Returns
     -------
@@ -174,13 +178,13 @@ def _rows(store: Any, ids: Sequence[str], rng: np.random.Generator) -> Iterator[
 
 
 def _as_many(regions: Regions, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """`PER_PICTURE` boxes and features: those there are, then wandering copies of some."""
+    """`PER_PICTURE` boxes and features: those there are, then copies of some, each moved a little."""
     if regions.features is None:
         raise ValueError("the store gave no features")
-    more = rng.integers(len(regions), size=max(0, PER_PICTURE - len(regions)))
-    wander = rng.normal(scale=0.03, size=(len(more), 4))
-    copies = np.sort((regions.boxes[more] + wander).clip(0, 1).reshape(-1, 2, 2), axis=1).reshape(-1, 4)
-    copies[:, :2] = copies[:, :2].clip(0, 0.97)  # so that every copy keeps some area
-    copies[:, 2:] = np.maximum(copies[:, 2:], copies[:, :2] + 0.02)
-    boxes = np.concatenate([regions.boxes, copies])[:PER_PICTURE]
-    return boxes, np.concatenate([regions.features, regions.features[more]])[:PER_PICTURE]
+    rows = np.arange(len(regions))
+    rows = np.concatenate([rows, rng.integers(len(rows), size=max(0, PER_PICTURE - len(rows)))])[:PER_PICTURE]
+    moved = regions.boxes[rows] + rng.normal(scale=MOVED, size=(len(rows), 4))
+    boxes = np.sort(moved.clip(0, 1).reshape(-1, 2, 2), axis=1).reshape(-1, 4)
+    boxes[:, :2] = boxes[:, :2].clip(0, 1 - SMALLEST)  # so that every box keeps some area
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + SMALLEST)
+    return boxes, regions.features[rows]

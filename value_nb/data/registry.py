@@ -290,9 +290,7 @@ def load_dataset(
         ) from error
 
 
-def _own(
-    name: str, split: str, root: Path | str | None, limit: int | None, given: dict[str, Any]
-) -> Dataset:
+def _own(name: str, split: str, root: Path | str | None, limit: int | None, given: dict[str, Any]) -> Dataset:
     """Call the reader's function."""
     defaults = OPTIONS | {"strict": False}
     if extra := [option for option, value in given.items() if value != defaults[option]]:

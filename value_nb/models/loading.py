@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from value_nb.by_name import own_function
 from value_nb.models import files
 from value_nb.models.checkpoint import read_checkpoint
 from value_nb.models.config import MODEL_TYPE, EncoderConfig
@@ -253,23 +253,17 @@ def _weights(seed: int | None) -> str:
     return "trained" if seed is None else f"random:{seed}"
 
 
-def read_by_function(place: str, checkpoint: Path, seed: int | None) -> VLModel:
-    """Call a reader of the user's own: "module:function", given the path and `random_weights=`.
+def read_by_function(name: str, checkpoint: Path | None, seed: int | None) -> VLModel:
+    """Call a reader of the user's own: "module:function", given the path, if any, and `random_weights=`.
 
     ValueError where there is no such function, and where it returns no model of this kit.
     """
     from value_nb.models.base import VLModel
 
-    module, _, name = place.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as problem:
-        raise ValueError(f"{place!r} names no function that can be imported: {problem}") from problem
-    model = function(checkpoint, random_weights=seed)
+    given = () if checkpoint is None else (checkpoint,)
+    model = own_function(name)(*given, random_weights=seed)
     if not isinstance(model, VLModel):
-        raise ValueError(
-            f"{place} returned {type(model).__name__}; expected a VLModel (value_nb.models.base)"
-        )
+        raise ValueError(f"{name} returned {type(model).__name__}; expected a VLModel (value_nb.models.base)")
     return model
 
 

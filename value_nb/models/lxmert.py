@@ -28,7 +28,7 @@ LABELS = {"obj": "object", "attr": "attr"}
 SAME: dict[str, Any] = {
     "family": "lxmert", "gates": "lxmert", "image_embedding": "lxmert", "key_layout": "official",
     "global_row": "none", "pooler_act": "tanh", "fusion": "text", "match_index": 1, "mask_embedding": False,
-    "region_head": "common", "norm_eps": 1e-12,
+    "region_head": "common", "norm_eps": 1e-12, "region_norm": True, "task_rows": 0,
 }  # fmt: skip
 """What LxmertModel of transformers has built in, and its config cannot say."""
 

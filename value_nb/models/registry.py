@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from value_nb.by_name import is_own
 from value_nb.models import runs
 from value_nb.models.known import ENTRIES, KNOWN, Entry
 from value_nb.models.locating import (
@@ -100,8 +101,9 @@ def load_model(
     name_or_path
         A name; or a directory with config.json, weights and tokenizer (this kit's, or in the hub's layout:
         BERT, LXMERT, VisualBERT, ViLT); or a file of weights, whose family is told by its tensors' names.
-        With `checkpoint`: a family ("uniter", "lxmert", "vilbert", "visualbert", "volta"), a name, or
-        "module:function", a reader of your own that is called with the path and `random_weights=`.
+        With `checkpoint`: a family ("uniter", "lxmert", "vilbert", "visualbert", "volta"), or a name. With
+        or without: "module:function", a reader of your own that is called with the path, where there is
+        one, and `random_weights=`.
     device
         "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "mps", or one with a number, "cuda:1".
     dtype
@@ -150,15 +152,21 @@ def load_model(
     ):
         raise ValueError(f"random_weights is {random_weights!r}; expected None, or a seed such as 0")
     options = Options(_path(config), _path(tokenizer), task, matching)
-    if checkpoint is not None and ":" in str(name_or_path):
+    if is_own(name_or_path):
         options.allow(what="a reader of your own")
-        model = read_by_function(str(name_or_path), Path(checkpoint).expanduser(), random_weights)
+        _refuse(name_or_path, seed=seed, step=step)
+        model = read_by_function(str(name_or_path), _path(checkpoint), random_weights)
     else:
         model = read_model(
             _find(name_or_path, seed, step, checkpoint, random_weights), options, random_weights
         )
     model.module.to(device=where, dtype=kind)
     return model
+
+
+def _refuse(name: str | Path, **options: int | None) -> None:
+    if extra := [option for option, value in options.items() if value is not None]:
+        raise ValueError(f"{extra[0]}={options[extra[0]]!r} has no meaning for {name}: leave it out")
 
 
 def _path(given: str | Path | None) -> Path | None:
