@@ -27,10 +27,10 @@ def say_any(result: Result) -> str:
 
 
 def _range(measure: str, rows: pd.DataFrame) -> str:
-    known = rows[rows["value"].notna()]
+    known = rows[rows["value"].notna()].sort_values("value", kind="stable")
     if known.empty:
         return f"{measure} has no number."
-    low, high = (known.loc[known["value"].idxmin()], known.loc[known["value"].idxmax()])
+    low, high = known.iloc[0], known.iloc[-1]
     if len(known) == 1:
         return f"{measure} is {_spell(low)}."
     return (

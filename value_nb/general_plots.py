@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from value_nb import style
 from value_nb.curves import draw_with_controls, title
 from value_nb.headmap import draw_head_map, write_numbers
@@ -85,7 +87,8 @@ def _draw_heads(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
     from matplotlib.colors import Normalize
 
     table = rows.pivot(index="head", columns="layer", values="value")
-    norm = Normalize(float(table.min(axis=None)), float(table.max(axis=None)))
+    values = table.to_numpy(float)
+    norm = Normalize(float(np.nanmin(values)), float(np.nanmax(values)))
     mesh = draw_head_map(ax, table, norm, style.SEQUENTIAL)
     write_numbers(ax, mesh, table)
     ax.set(xlabel="layer", ylabel="head")
