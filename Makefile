@@ -12,7 +12,7 @@ FIGURES ?= figures
 TORCH ?= $(shell sed -n 's/^torch==/torch==/p' $(LOCK))
 PYTEST := $(RUN) -m pytest
 # Side by side, each worker takes one core: torch's and numpy's threads would only get in each other's way.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS)
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist worksteal
 
 .PHONY: help lab test fast notebooks browser stress check figures mini lock clean
 .DELETE_ON_ERROR:

@@ -45,6 +45,19 @@ def grown(monkeypatch):
     plt.close("all")
 
 
+def test_trainings_stand_side_by_side(monkeypatch):
+    curves = {0: CURVE, 3: CURVE[CURVE["step"] <= 20]}
+    monkeypatch.setattr(growth, "models", lambda: pd.DataFrame({"name": ["small"], "seeds": [(0, 3)]}))
+    monkeypatch.setattr(growth, "training_curve", lambda name, seed: curves[seed])
+    table = growth.trainings("small")
+    assert table.index.tolist() == [0, 3] and table["steps"].tolist() == [30, 20]
+    assert table.loc[0, "half of the object words at"] == 30
+    assert pd.isna(table.loc[3, "half of the object words at"])
+    assert table["matching AUC, end"].tolist() == [0.9, 0.6]
+    with pytest.raises(ValueError, match="there are: small"):
+        growth.trainings("large")
+
+
 def test_all_checkpoints_are_asked_from_random_weights_to_the_end(grown):
     assert list(grown.results) == [0, 20, 30]
     best = grown.best()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 START = 0
 """The step at which weights are random."""
+TURN, HALF = "object words", 0.5
+"""A training has turned when so many of these are right."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,44 @@ def watch_growth(
     return Growth(name, curve, results)
 
 
+def trainings(name: str) -> pd.DataFrame:
+    """The trainings of a model, from different seeds, side by side: how far one differs from another.
+
+    Parameters
+    ----------
+    name
+        A model with a training curve (`vnb.models()` lists its seeds).
+
+    Returns
+    -------
+    One row for each seed: steps of the training; "half of the object words at", the first step at which half
+    of the covered object words on the pictures kept for watching are right (missing: never); then those
+    measures at the end of the training, 0 to 1, higher is better. Trainings of different length also differ
+    in how long the learning rate stays high.
+
+    Raises
+    ------
+    ValueError
+        For a model that is not here or has no curve.
+    """
+    rows = {seed: _training(training_curve(name, seed)) for seed in _column(name, "seeds")}
+    return pd.DataFrame(rows).T.rename_axis("seed").astype({"steps": int}).convert_dtypes()
+
+
+def _training(curve: pd.DataFrame) -> dict[str, Any]:
+    watched = curve[curve["split"] == "dev"].pivot(index="step", columns="measure", values="value")
+    read = watched.index[watched[TURN] >= HALF]
+    end = {f"{measure}, end": value for measure, value in watched.iloc[-1].items()}
+    return {"steps": curve["step"].max(), f"half of the {TURN} at": read[0] if len(read) else pd.NA} | end
+
+
 def _steps(name: str) -> Iterable[int]:
+    return _column(name, "steps")
+
+
+def _column(name: str, column: str) -> tuple[int, ...]:
+    """What the table of models has of a model."""
     table = models().set_index("name")
     if name not in table.index:
         raise ValueError(f"no model {name!r}; there are: {', '.join(table.index)}")
-    return cast("tuple[int, ...]", table.loc[name, "steps"])
+    return cast("tuple[int, ...]", table.loc[name, column])

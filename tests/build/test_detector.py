@@ -55,17 +55,25 @@ def test_training_lowers_the_error_and_is_repeatable(tmp_path):
     found = detector.describe(first, images.astype(np.uint8))
     assert (found[1] == labels).mean() > 0.95
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        alone = detector.fit(images.astype(np.uint8), targets, epochs=4, seed=1)
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), alone.parameters(), strict=True))
     detector.save(first, tmp_path / "d.safetensors")
     loaded = detector.load(tmp_path / "d.safetensors")
     assert (detector.describe(loaded, images.astype(np.uint8))[0] == found[0]).all()
+
+
+def test_the_number_of_threads_outside_changes_no_weight():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, size=(256, 32, 32, 3), dtype=np.uint8)
+    targets = rng.integers(0, 2, size=(256, 2))
+    before, fitted = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            fitted.append(detector.fit(images, targets, epochs=2, seed=1))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    one, two = (model.parameters() for model in fitted)
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_more_things_than_regions_is_an_error(monkeypatch):
