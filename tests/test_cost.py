@@ -19,6 +19,13 @@ def test_one_row_with_what_was_run() -> None:
     assert row["device"] == "cpu"
 
 
+def test_seconds_are_those_of_one_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("value_nb.cost._seconds", lambda run, repeats: 4.0)
+    model = tiny_model("uniter")
+    row = cost_table(model, tiny_examples(6), batch_size=4).loc[model.name]
+    assert (row["bare_s"], row["traced_s"]) == (1.0, 1.0)
+
+
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"repeats": 0}])
 def test_nothing_to_run_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected at least 1 of each"):

@@ -15,7 +15,8 @@ def result(heads: bool = False, measures: tuple[str, ...] = ("how_far",)) -> Res
     rows = [
         {
             "control": control, "weights": "trained" if control == "none" else "random:0", "stack": "joint",
-            "layer": layer, "head": head, "measure": measure, "value": layer / 10 + (head or 0) / 100,
+            "layer": layer, "head": head, "measure": measure,
+            "value": layer / 10 + (head or 0) / 100 + (0.5 if control != "none" else 0.0),
             "lo": layer / 10 - 0.1, "hi": layer / 10 + 0.1, "n": 4, "n_images": 2, "unit": "fraction",
         }
         for measure in measures
@@ -71,7 +72,7 @@ def test_sentences_say_the_ends_and_the_controls() -> None:
         "how_far is lowest at stack joint, layer 1, head 0, 0.10 [0.00, 0.20], "
         "and highest at stack joint, layer 3, head 1, 0.31 [0.20, 0.40]."
     )
-    assert said[2] == "Under the control random weights, how_far runs from 0.10 to 0.31."
+    assert said[2] == "Under the control random weights, how_far runs from 0.60 to 0.81."
 
 
 def test_a_measure_without_numbers_is_said() -> None:

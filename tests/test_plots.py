@@ -216,3 +216,12 @@ def test_wrong_regions_are_refused(options, message):
 def test_an_example_without_a_picture_is_refused():
     with pytest.raises(ValueError, match="example 'a#0' has no regions to draw"):
         plot_regions(replace(fake_example("a", 0, ("x",), 3), regions=None))
+
+
+def test_grid_boxes_are_called_that_in_the_title() -> None:
+    from value_nb.data.example import Example
+    from value_nb.data.grid_boxes import grid_regions
+
+    drawn = Example("1", "1", "a dog", ("a", "dog"), size=(40, 30), regions=grid_regions(2, 2))
+    said = plot_regions(drawn).get_title("left")
+    assert said.splitlines() == ["a dog", "grid boxes, not detected regions"]
