@@ -132,7 +132,8 @@ def _real_senteval(task: str) -> Entry:
         source="github.com/facebookresearch/SentEval",
         folder="senteval",
         layout=f"{file}, or data/probing/{file}",
-        get="Clone github.com/facebookresearch/SentEval (texts in data/probing) and give root=.",
+        get=f'Run vnb.fetch("senteval/{task}"), or clone github.com/facebookresearch/SentEval (texts in '
+        "data/probing) and give root=.",
         probe=(file, f"data/probing/{file}"),
         load=_senteval,
     )
@@ -146,8 +147,9 @@ def _entries() -> dict[str, Entry]:
         folder="flickr30k-entities",
         layout="Sentences/<id>.txt, Annotations/<id>.xml, train.txt, val.txt, test.txt; "
         "optional: UNRELATED_CAPTIONS, images/<id>.jpg, features.h5 (a region store)",
-        get="Unpack annotations.zip of github.com/BryanPlummer/flickr30k_entities (about 28 MB) beside its "
-        "split files and give root=. Pictures: by form at the Illinois DenotationGraph page.",
+        get='Run vnb.fetch("flickr30k-entities"), or unpack annotations.zip of '
+        "github.com/BryanPlummer/flickr30k_entities (about 28 MB) beside its split files and give root=. "
+        "Pictures: by form at the Illinois DenotationGraph page.",
         probe=("Sentences",),
         load=_real(load_flickr30k_entities),
         options=OF_PHRASES,
@@ -160,7 +162,8 @@ def _entries() -> dict[str, Entry]:
         layout="image_data, objects, relationships and region_descriptions, each .json or .json.zip; "
         "optional: object_alias.txt and relationship_alias.txt, VG_100K/<id>.jpg, VG_100K_2/<id>.jpg, "
         "splits.json, features.h5 (a region store)",
-        get="Download image_data, objects, relationships and region_descriptions (.json.zip), if wanted also "
+        get='Run vnb.fetch("visual-genome"), or download image_data, objects, relationships and '
+        "region_descriptions (.json.zip), if wanted also "
         f"object_alias.txt and relationship_alias.txt, from {DOWNLOAD} and give root=. Pictures: images.zip "
         "and images2.zip in https://cs.stanford.edu/people/rak248/VG_100K_2/.",
         probe=tuple(name for release in RELEASES for name in file_names("objects", release)),

@@ -9,13 +9,16 @@ from value_nb.models.runs import Run
 if TYPE_CHECKING:
     from value_nb.models.base import VLModel
 
-MINI = 24
+MINI, UNITER, LXMERT, VOLTA = 24, 62, 20, 38
 TRAINED = {
     "mini-bert": MINI, "mini-uniter": MINI, "mini-lxmert": MINI, "mini-vilbert": MINI,
-    "uniter-base": 62, "lxmert-base": 20,
+    "uniter-base": UNITER, "uniter-large": UNITER, "lxmert-base": LXMERT, "lxmert-official": LXMERT,
+    "ctrl-uniter": VOLTA, "ctrl-lxmert": VOLTA, "ctrl-vilbert": VOLTA, "ctrl-visualbert": VOLTA,
+    "ctrl-vl-bert": VOLTA,
 }  # fmt: skip
 """Longest sentence of pre-training in positions, [CLS] and [SEP] included, of models whose card does not say
-it: the miniature's captions; UNITER's 60 word pieces, LXMERT's `max_seq_length`."""
+it, or that have none, as with random weights: the miniature's captions; UNITER's 60 word pieces, LXMERT's
+`max_seq_length`, VOLTA's 38 for its controlled models."""
 
 ON_CARD = "trained_length"
 """Name of it on a model's card."""
