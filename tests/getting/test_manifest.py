@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.getting.lists import item, manifest, part
 from value_nb.data.registry import ENTRIES
-from value_nb.data.senteval import TASKS
+from value_nb.data.senteval import FILES
 from value_nb.getting.errors import ManifestError
 from value_nb.getting.manifest import BY_HAND, in_words, load_manifest
 
@@ -44,8 +44,8 @@ def test_data_go_where_load_dataset_looks() -> None:
     assert items["visual-genome"].folder == ENTRIES["visual-genome"].folder
     files = ("image_data", "objects", "relationships", "region_descriptions")
     assert {f"{name}.json.zip" for name in files} <= {part.to for part in items["visual-genome"].parts}
-    assert [part.name for part in items["senteval"].parts] == list(TASKS)
-    for task in TASKS:
+    assert [part.name for part in items["senteval"].parts] == list(FILES)
+    for task in FILES:
         found, (one,) = load_manifest().find(f"senteval/{task}")
         assert (found.folder, one.to) == (ENTRIES[f"senteval/{task}"].folder, f"{task}.txt")
 
