@@ -64,7 +64,7 @@ def test_functions_can_be_called_whatever_was_imported_before(first):
 def test_modules_of_the_same_name_can_still_be_imported_from():
     assert (
         fresh(
-            "import value_nb as v; v.sweep; from value_nb.sweep import collect; print(collect.__name__)"
+            "import value_nb as v; v.sweep; from value_nb.collecting import collect; print(collect.__name__)"
         ).strip()
         == "collect"
     )

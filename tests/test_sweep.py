@@ -7,11 +7,12 @@ import pytest
 
 from tests.fakes import FakeModel, fake_example, fake_examples
 from tests.tiny import tiny_examples, tiny_model
+from value_nb.collecting import collect
 from value_nb.controls import Mismatched, RandomWeights
 from value_nb.kmeans import RESTARTS
 from value_nb.probes.base import Needs, Probe
 from value_nb.probes.fusion import FusionDegree
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 
 class Watcher(Probe):

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from value_nb.collecting import Collected, collect
 from value_nb.controls import AsIs, Condition, Control, NotPossible, Opened
-from value_nb.probes.base import Needs, Probe
+from value_nb.probes.base import Probe
 from value_nb.provenance import record, training_seed
 from value_nb.stats import REPLICATES
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
-    from value_nb.layout import LayerBatch
     from value_nb.models.base import VLModel
     from value_nb.result import Result, Results
     from value_nb.sanity import SanityGate
 
-WINDOW = 8  # batches that are read ahead and sorted by length, so that little is spent on padding
 Choice = Literal["default", "none"] | Sequence[Control]
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What one pass brought together.
-
-    Attributes
-    ----------
-    probes
-        The probes, having seen every example.
-    n, n_images
-        Examples and different pictures.
-    data, split
-        As the examples say; several are joined by "+".
-    """
-
-    probes: tuple[Probe, ...]
-    n: int
-    n_images: int
-    data: str
-    split: str
 
 
 def sweep(
@@ -116,42 +93,6 @@ def sweep(
     return Results({name: book.result() for name, book in books.items()})
 
 
-def collect(
-    model: VLModel,
-    examples: Iterable[Example],
-    probes: Sequence[Probe],
-    batch_size: int = 32,
-    progress: bool = False,
-    label: str = "",
-) -> Collected:
-    """Run the model once over the examples and let the probes, which are changed, see what they need.
-
-    Shards can be collected apart, on fresh copies of the same probes, and merged with `Probe.merge`.
-    """
-    import torch
-    from tqdm.auto import tqdm
-
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
-    hand_out = _Dispatcher(model, probes)
-    seen, images = 0, set[str]()
-    data, splits = set[str](), set[str]()
-    total = len(examples) if isinstance(examples, Sequence) else None
-    said = f"{model.name} ({label or 'sweep'})"
-    with tqdm(total=total, desc=said, disable=not progress, leave=False) as bar:
-        for chunk in _batches(examples, batch_size):
-            with torch.inference_mode():
-                model.run(model.prepare(chunk), on_layer=hand_out)
-            seen += len(chunk)
-            images.update(example.image_id for example in chunk)
-            data.update(example.dataset for example in chunk)
-            splits.update(example.split for example in chunk)
-            bar.update(len(chunk))
-    if not seen:
-        raise ValueError("no examples came; check the data set and its limit")
-    return Collected(tuple(probes), seen, len(images), "+".join(sorted(data)), "+".join(sorted(splits)))
-
-
 def _gate(
     model: VLModel, examples: Any, gate: Any, asked: bool, batch_size: int, progress: bool, seed: int
 ) -> tuple[Any, dict[str, Any]]:
@@ -176,58 +117,6 @@ def _skip(problem: NotPossible, books: Sequence[_Book], chosen: bool) -> None:
         raise problem
     for book in books:
         book.skipped.append(str(problem))
-
-
-class _Dispatcher:
-    """Hands each probe the layers it needs, and of those only what it asked for."""
-
-    def __init__(self, model: VLModel, probes: Sequence[Probe]) -> None:
-        self.served = [(probe, _checked(probe, model)) for probe in probes]
-
-    def __call__(self, batch: LayerBatch) -> None:
-        for probe, needs in self.served:
-            if batch.stack not in needs.stacks:
-                continue
-            maps = {name: batch.attention[name] for name in batch.attention if name in needs.attention}
-            if needs.hidden or maps:
-                probe.update(replace(batch, hidden=batch.hidden if needs.hidden else {}, attention=maps))
-
-
-def _checked(probe: Probe, model: VLModel) -> Needs:
-    needs = probe.needs(model)
-    stacks = frozenset(model.stacks)
-    directions = {direction for stack in needs.stacks & stacks for direction in model.directions[stack]}
-    for kind, wanted, there in (
-        ("stacks", needs.stacks, stacks),
-        ("directions", needs.attention, directions),
-    ):
-        if not wanted <= there:
-            raise ValueError(
-                f"{probe.name} needs {kind} {sorted(wanted - there)}, which {model.name} lacks; "
-                f"it has {sorted(there)}"
-            )
-    return needs
-
-
-def _batches(examples: Iterable[Example], batch_size: int) -> Iterator[list[Example]]:
-    """Batches of examples of like length, from windows that are read one at a time."""
-    for window in _chunks(examples, batch_size * WINDOW):
-        yield from _chunks(sorted(window, key=_length), batch_size)
-
-
-def _chunks(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
-    chunk: list[Example] = []
-    for example in examples:
-        chunk.append(example)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _length(example: Example) -> tuple[int, int]:
-    return len(example.words), 0 if example.regions is None else len(example.regions)
 
 
 def _check_probes(probes: Sequence[Probe]) -> None:

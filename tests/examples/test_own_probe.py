@@ -56,7 +56,7 @@ def _of_trace(trace: vnb.Trace, heads: int) -> list[float]:
 
 def test_shards_merge() -> None:
     model, examples = tiny_model("uniter"), tiny_examples(6)
-    from value_nb.sweep import collect
+    from value_nb.collecting import collect
 
     whole = collect(model, examples, [Spread().fresh(0)]).probes[0]
     one, two = (collect(model, part, [Spread().fresh(0)]).probes[0] for part in (examples[:2], examples[2:]))

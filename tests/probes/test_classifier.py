@@ -8,11 +8,12 @@ from tests.fakes import fake_examples
 from tests.probes.planted import HEADS, SIDES, WIDTH, PhraseType, TypedModel, planted_examples
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.best_layer import best_layer
+from value_nb.collecting import collect
 from value_nb.controls import Mismatched, RandomWeights
 from value_nb.probes.items import Item
 from value_nb.probes.spans import words
 from value_nb.probes.views import Attention, States
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 
 def swept(model: TypedModel, examples, probe=None, controls="none", **options) -> pd.DataFrame:

@@ -9,12 +9,13 @@ from tests.probes.planted import planted_examples as pair_examples
 from tests.probes.planted_pairs import PairModel, pick
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.best_layer import best_layer
+from value_nb.collecting import collect
 from value_nb.controls import Mismatched, RandomWeights
 from value_nb.data.example import Phrase
 from value_nb.probes.coreference import SIDES, CoreferenceProbe, Detection
 from value_nb.probes.linear import fit
 from value_nb.probes.views import Bilinear, States, leading_components
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 VCD, ONE_CLASS, VCC = "VCD", "VCD of one class", "VCC"
 BILINEAR = "bilinear embedding probe"

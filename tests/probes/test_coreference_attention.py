@@ -14,6 +14,7 @@ import torch
 from tests.probes.coreference_fakes import Mapped, corners, looking, mapped, noise, scene, world
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import seeds
+from value_nb.collecting import collect
 from value_nb.controls import Mismatched
 from value_nb.data.example import Example, Phrase
 from value_nb.data.matching import iou
@@ -22,7 +23,7 @@ from value_nb.probes.coreference_attention import CoreferenceAttention
 from value_nb.probes.coreference_table import parts
 from value_nb.probes.mentions import mentions
 from value_nb.result import Result
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 
 def run(model: Any, examples: list[Example], controls: Any = "none", **options: Any) -> Result:

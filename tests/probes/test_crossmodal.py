@@ -15,11 +15,12 @@ from tests.fakes import fake_example, fake_examples
 from tests.probes.planted_model import Place, PlantedModel, Positions
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import seeds
+from value_nb.collecting import collect
 from value_nb.data.example import Example
 from value_nb.layout import LayerBatch
 from value_nb.probes.crossmodal import CrossModalHeads, head_table
 from value_nb.result import Result
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 
 @dataclasses.dataclass

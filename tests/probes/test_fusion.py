@@ -8,8 +8,9 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 
 from tests.fakes import FakeModel, fake_example, fake_examples
+from value_nb.collecting import collect
 from value_nb.probes.fusion import FusionDegree, effective_rank
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 
 def by_layer(frame: pd.DataFrame, measure: str, specials: str = "paper") -> list[float]:

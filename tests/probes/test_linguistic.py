@@ -8,11 +8,12 @@ from tests.probes.sentences import LookingModel, parrots, sentences
 from tests.tiny import tiny_examples, tiny_model
 from value_nb.ablation import without_image
 from value_nb.best_layer import best_layer
+from value_nb.collecting import collect
 from value_nb.controls import RandomWeights
 from value_nb.probes.linguistic import LinguisticProbe
 from value_nb.probes.trained_length import TRAINED, trained_length
 from value_nb.result import Result
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 FIT = {"n_jobs": 1, "grid": (0.01,)}
 EMBEDDINGS = ["[CLS]", "mean"]

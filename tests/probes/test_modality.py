@@ -16,11 +16,12 @@ from tests.fakes import fake_example, fake_examples
 from tests.probes.planted_model import WEIGHT_OF_PADDING, Place, PlantedModel, Positions
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import seeds
+from value_nb.collecting import collect
 from value_nb.data.example import Example
 from value_nb.layout import LayerBatch, Layout, PositionClass, StreamLayout
 from value_nb.probes.modality import CELLS, ModalityImportance, cls_table, measures
 from value_nb.result import Result
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 Rows = Callable[[Example, int, int], np.ndarray]
 KINDS = ["text special", "text", "text", "text special", "image", "image"]

@@ -27,9 +27,9 @@ from tests.probes.planted_world import (
 )
 from value_nb import coreference_heads, crossmodal, importance, linguistic_scores, relation_rule
 from value_nb.best_layer import best_layer
+from value_nb.collecting import collect
 from value_nb.probes.base import Probe
 from value_nb.result import Result
-from value_nb.sweep import collect
 
 FIT: dict[str, Any] = {"n_jobs": 1, "grid": (0.1,)}
 LINGUISTIC = "linguistic_probe"

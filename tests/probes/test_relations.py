@@ -9,8 +9,9 @@ from tests.probes.planted_pairs import pick
 from tests.probes.relation_scenes import RelationModel, relation_examples
 from tests.tiny import FEATURE_SIZE, tiny_model
 from value_nb.best_layer import best_layer
+from value_nb.collecting import collect
 from value_nb.probes.relations import RelationProbe
-from value_nb.sweep import collect, sweep
+from value_nb.sweep import sweep
 
 VRI, VRC = "VRI", "VRC"
 

@@ -1,0 +1,102 @@
+"""One pass of a model over examples: every layer of every batch goes to the probes that asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from value_nb.data.example import Example
+    from value_nb.layout import LayerBatch
+    from value_nb.models.base import VLModel
+    from value_nb.probes.base import Needs, Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one pass brought together.
+
+    Attributes
+    ----------
+    probes
+        The probes, having seen every example.
+    n, n_images
+        Examples and different pictures.
+    data, split
+        As the examples say; several are joined by "+".
+    """
+
+    probes: tuple[Probe, ...]
+    n: int
+    n_images: int
+    data: str
+    split: str
+
+
+def collect(
+    model: VLModel,
+    examples: Iterable[Example],
+    probes: Sequence[Probe],
+    batch_size: int = 32,
+    progress: bool = False,
+    label: str = "",
+) -> Collected:
+    """Run the model once over the examples and let the probes, which are changed, see what they need.
+
+    Shards can be collected apart, on fresh copies of the same probes, and merged with `Probe.merge`.
+    """
+    import torch
+    from tqdm.auto import tqdm
+
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+    hand_out = Dispatcher(model, probes)
+    seen, images = 0, set[str]()
+    data, splits = set[str](), set[str]()
+    total = len(examples) if isinstance(examples, Sequence) else None
+    said = f"{model.name} ({label or 'sweep'})"
+    with tqdm(total=total, desc=said, disable=not progress, leave=False) as bar:
+        for chunk in batches(examples, batch_size):
+            with torch.inference_mode():
+                model.run(model.prepare(chunk), on_layer=hand_out)
+            seen += len(chunk)
+            images.update(example.image_id for example in chunk)
+            data.update(example.dataset for example in chunk)
+            splits.update(example.split for example in chunk)
+            bar.update(len(chunk))
+    if not seen:
+        raise ValueError("no examples came; check the data set and its limit")
+    return Collected(tuple(probes), seen, len(images), "+".join(sorted(data)), "+".join(sorted(splits)))
+
+
+class Dispatcher:
+    """Hands each probe the layers it needs, and of those only what it asked for."""
+
+    def __init__(self, model: VLModel, probes: Sequence[Probe]) -> None:
+        self.served = [(probe, _checked(probe, model)) for probe in probes]
+
+    def __call__(self, batch: LayerBatch) -> None:
+        """Serve one layer of one batch."""
+        for probe, needs in self.served:
+            if batch.stack not in needs.stacks:
+                continue
+            maps = {name: batch.attention[name] for name in batch.attention if name in needs.attention}
+            if needs.hidden or maps:
+                probe.update(replace(batch, hidden=batch.hidden if needs.hidden else {}, attention=maps))
+
+
+def _checked(probe: Probe, model: VLModel) -> Needs:
+    needs = probe.needs(model)
+    stacks = frozenset(model.stacks)
+    directions = {direction for stack in needs.stacks & stacks for direction in model.directions[stack]}
+    for kind, wanted, there in (
+        ("stacks", needs.stacks, stacks),
+        ("directions", needs.attention, directions),
+    ):
+        if not wanted <= there:
+            raise ValueError(
+                f"{probe.name} needs {kind} {sorted(wanted - there)}, which {model.name} lacks; "
+                f"it has {sorted(there)}"
+            )
+    return needs
