@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from value_nb.batches import batches
+
 if TYPE_CHECKING:
     from value_nb.data.example import Example
     from value_nb.layout import LayerBatch
