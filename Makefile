@@ -14,11 +14,11 @@ PYTEST := $(RUN) -m pytest
 # Side by side, each worker takes one core: torch's and numpy's threads would only get in each other's way.
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist worksteal
 
-.PHONY: help lab test fast notebooks browser stress check figures mini lock clean
+.PHONY: help lab test fast notebooks test-browser stress check figures mini lock clean
 .DELETE_ON_ERROR:
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: $(READY)  ## install what is missing and open JupyterLab on notebooks/00_start_here.ipynb
 	@$(RUN) -m value_nb.lab
@@ -31,11 +31,12 @@ fast: $(READY)  ## the fast tests only (about 6 minutes on two cores)
 notebooks: $(READY)  ## execute every notebook in a fresh kernel
 	$(SIDE_BY_SIDE) -m notebooks
 
-browser: $(READY)  ## open every notebook in a real browser and move its controls (needs Chromium)
-	$(PYTEST) -m browser
+test-browser: $(READY)  ## open every notebook in a real browser and move its controls (installs Debian's Chromium when missing)
+	$(RUN) -m tests.browser.chromium
+	$(SIDE_BY_SIDE) -m browser
 
 stress: $(READY)  ## large inputs, many draws, long runs
-	$(PYTEST) -m stress || [ $$? -eq 5 ]  # 5: there is no such test
+	$(SIDE_BY_SIDE) -m stress
 
 check: $(READY)  ## ruff on code and notebooks, mypy on the package
 	$(RUN) -m ruff check .

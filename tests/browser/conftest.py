@@ -6,15 +6,13 @@ import os
 
 import pytest
 
-from tests.browser.lab import chromium
-
-MISSING = "no Chromium here; on Debian or Ubuntu: apt-get install chromium (or set CHROMIUM to its path)"
+from tests.browser import chromium
 
 
 @pytest.fixture(scope="session", autouse=True)
 def browser() -> str:
     """Path of the browser. Without one the tests are skipped, but never where CI is set."""
-    path = chromium()
+    path = chromium.find()
     if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(chromium.HINT)
     return str(path)

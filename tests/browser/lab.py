@@ -7,15 +7,14 @@ figures whose pixels do not follow their control, tracebacks in the server's log
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.browser import chromium
 from tests.browser.server import LabServer
 
 if TYPE_CHECKING:
@@ -60,37 +59,41 @@ class Report:
             self.findings.append(line)
 
 
-def chromium() -> str | None:
-    """Path of a Chromium or Chrome on this machine; the variable CHROMIUM comes first."""
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if name and (path := shutil.which(name))), None)
-
-
 def visit(notebook: Path, root: Path, folder: Path, shots: Path) -> Report:
     """Open `notebook` (inside `root`), run all cells, move every control; screenshots go into `shots`."""
     report, before = Report(), notebook.read_bytes()
     shots.mkdir(parents=True, exist_ok=True)
-    with LabServer(root, notebook.relative_to(root), folder) as server:
-        with _page(report) as page:
-            page.goto(f"{server.address}/?token={server.token}", timeout=OPEN_MS)
-            _open(page, report)
-            _run(page, report)
-            _look(page, report)
-            _shoot(page, shots / f"{notebook.stem}.png")
-            _move_all(page, report)
-            _look(page, report)
-            _shoot(page, shots / f"{notebook.stem}.moved.png")
-        if "Traceback (most recent call last)" in server.text():
-            report.add("server log", server.text().partition("Traceback")[2])
-    for address in sorted(report.outside):
-        report.add("outside request", address)
+    with opened(notebook, root, folder, report) as page:
+        run_all(page, report)
+        look(page, report)
+        shoot(page, shots / f"{notebook.stem}.png")
+        move_all(page, report)
+        look(page, report)
+        shoot(page, shots / f"{notebook.stem}.moved.png")
     if notebook.read_bytes() != before:
         report.add("file", "the notebook on disk was changed")
     return report
 
 
 @contextmanager
-def _page(report: Report) -> Iterator[Page]:
+def opened(notebook: Path, root: Path, folder: Path, report: Report) -> Iterator[Page]:
+    """A page of a JupyterLab of its own with `notebook` (inside `root`) open and its kernel ready.
+
+    At the end, what the server logged and who was asked outside are noted in the report.
+    """
+    with LabServer(root, notebook.relative_to(root), folder) as server:
+        with new_page(report) as page:
+            page.goto(f"{server.address}/?token={server.token}", timeout=OPEN_MS)
+            open_notebook(page, report)
+            yield page
+        if "Traceback (most recent call last)" in server.text():
+            report.add("server log", server.text().partition("Traceback")[2])
+    for address in sorted(report.outside):
+        report.add("outside request", address)
+
+
+@contextmanager
+def new_page(report: Report) -> Iterator[Page]:
     """A browser page that lets nothing reach another machine and notes console errors and dialogs."""
     from playwright.sync_api import sync_playwright
 
@@ -108,7 +111,7 @@ def _page(report: Report) -> Iterator[Page]:
             report.add("console error", f"{message.text} @ {place}")
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=list(CHROMIUM_FLAGS))
         context = browser.new_context(
             viewport={"width": 1280, "height": 900},
             locale="en-US",
@@ -125,7 +128,7 @@ def _page(report: Report) -> Iterator[Page]:
         browser.close()
 
 
-def _open(page: Page, report: Report) -> None:
+def open_notebook(page: Page, report: Report) -> None:
     """Wait for the notebook and for its kernel: cells sent too early would run in no kernel at all."""
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell", timeout=OPEN_MS)
     page.wait_for_function("() => window.lab.ready()", timeout=OPEN_MS)
@@ -136,7 +139,8 @@ def _open(page: Page, report: Report) -> None:
         report.add("notification on opening", text)
 
 
-def _run(page: Page, report: Report) -> None:
+def run_all(page: Page, report: Report) -> None:
+    """Run every cell, and note those that failed or did not run."""
     page.set_default_timeout(RUN_MS)
     page.evaluate("() => window.lab.listen()")
     page.evaluate("() => window.lab.runAll()")
@@ -148,7 +152,7 @@ def _run(page: Page, report: Report) -> None:
             report.add("cell not run", repr(first))
 
 
-def _look(page: Page, report: Report) -> None:
+def look(page: Page, report: Report) -> None:
     """Wait until everything is drawn, then note every error that a reader can, or cannot, see."""
     from playwright.sync_api import TimeoutError as TooLate
 
@@ -167,7 +171,7 @@ def _look(page: Page, report: Report) -> None:
         report.add("callback error", text)
 
 
-def _move_all(page: Page, report: Report) -> None:
+def move_all(page: Page, report: Report) -> None:
     """Step every control; they are listed anew each time, because one may bring or take away others."""
     index = 0
     while index < len(controls := page.evaluate("() => window.lab.controls()")):
@@ -209,7 +213,7 @@ def _step(page: Page, element: Locator | Any, kind: str) -> None:
     page.keyboard.press("Home" if last else "ArrowRight")
 
 
-def _shoot(page: Page, path: Path) -> None:
+def shoot(page: Page, path: Path) -> None:
     """The whole notebook: JupyterLab scrolls inside a panel, so the window grows to the last cell."""
     height = int(page.evaluate("() => window.lab.bottom()")) + 120
     page.set_viewport_size({"width": 1280, "height": max(900, min(height, 15_000))})
