@@ -14,7 +14,7 @@ PYTEST := $(RUN) -m pytest
 # Side by side, each worker takes one core: torch's and numpy's threads would only get in each other's way.
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist worksteal
 
-.PHONY: help lab test fast notebooks test-browser stress check figures mini lock clean
+.PHONY: help lab app test fast notebooks test-browser stress check bench figures mini lock clean
 .DELETE_ON_ERROR:
 
 help:  ## print this list
@@ -23,17 +23,20 @@ help:  ## print this list
 lab: $(READY)  ## install what is missing and open JupyterLab on notebooks/00_start_here.ipynb
 	@$(RUN) -m value_nb.lab
 
+app: $(READY)  ## serve the series as pages without code, for readers who only move the controls
+	@$(RUN) -m value_nb.app
+
 test: fast notebooks  ## the tests: fast ones, then every notebook
 
 fast: $(READY)  ## the fast tests only (about 6 minutes on two cores)
-	$(SIDE_BY_SIDE) -m "not notebooks and not browser and not stress"
+	$(SIDE_BY_SIDE) -m "not notebooks and not browser and not stress and not bench"
 
 notebooks: $(READY)  ## execute every notebook in a fresh kernel
 	$(SIDE_BY_SIDE) -m notebooks
 
 test-browser: $(READY)  ## open every notebook in a real browser and move its controls (installs Debian's Chromium when missing)
 	$(RUN) -m tests.browser.chromium
-	$(SIDE_BY_SIDE) -m browser
+	$(SIDE_BY_SIDE) --dist loadgroup -m browser
 
 stress: $(READY)  ## large inputs, many draws, long runs
 	$(SIDE_BY_SIDE) -m stress
@@ -42,7 +45,10 @@ check: $(READY)  ## ruff on code and notebooks, mypy on the package
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-figures: $(READY)  ## run the series headless: SVG, PNG and CSV of every figure, and one page to look at
+bench: $(READY)  ## measure speed and memory, write docs/BENCHMARK.md (12 minutes; QUICK=1: a smoke test)
+	$(RUN) -m tests.bench $(if $(QUICK),--quick --out build/bench/QUICK.md)
+
+figures: $(READY)  ## run the series headless: SVG, PDF, PNG and CSV of every figure, and one page to look at
 	$(RUN) -m value_nb.figures --out $(FIGURES)
 
 mini: $(READY)  ## rebuild the miniature (FAST=1: a small one; MINI_OUT=DIR: somewhere else)

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+
+from value_nb.cache.store import OFF, VARIABLE, Store
+
+# Tests, and the kernels and processes that they start, compute everything; those of the cache ask for one.
+os.environ[VARIABLE] = OFF
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A result cache in a folder of its own, in use from here on."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    return Store(tmp_path / "cache")
 
 
 @pytest.fixture

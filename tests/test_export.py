@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import matplotlib as mpl
 import numpy as np
@@ -47,7 +47,7 @@ def test_nothing_is_written_without_the_variable(monkeypatch: pytest.MonkeyPatch
 def test_figure_table_and_note(folder: Path) -> None:
     written = keep("01_fusion", result(model="mini-uniter", split="test"), axes(), caption="Two streams.")
     assert sorted(path.name for path in written) == [
-        f"01_fusion.{end}" for end in ("csv", "json", "png", "svg")
+        f"01_fusion.{end}" for end in ("csv", "json", "pdf", "png", "svg")
     ]
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in written)
     csv = (folder / "01_fusion.csv").read_bytes()
@@ -61,13 +61,50 @@ def test_figure_table_and_note(folder: Path) -> None:
         "seed": "7",
         "quality gate": "not met",
     }
-    assert note["files"] == ["01_fusion.svg", "01_fusion.png", "01_fusion.csv"]
+    assert note["files"] == ["01_fusion.svg", "01_fusion.pdf", "01_fusion.png", "01_fusion.csv"]
 
 
 def test_same_figure_same_bytes(folder: Path) -> None:
     first = [path.read_bytes() for path in keep("a", axes())]
     assert first == [path.read_bytes() for path in keep("a", axes())]
     assert b"<dc:date>" not in first[0]
+
+
+def test_text_stays_text_in_svg_and_pdf(folder: Path) -> None:
+    svg, pdf, *_ = keep("a", axes())
+    assert b">fusion by layer</text>" in svg.read_bytes()
+    assert b"/Type0" in pdf.read_bytes() or b"/TrueType" in pdf.read_bytes()
+    assert b"/Type3" not in pdf.read_bytes() and b"CreationDate" not in pdf.read_bytes()
+
+
+class OfPanel:
+    """What `keep` asks of a panel."""
+
+    figure = property(lambda self: axes().figure)
+    table = property(lambda self: pd.DataFrame({"layer": [3]}))
+    sentence = "Layer 3 it is."
+    settings: ClassVar = {"layer": "3"}
+    facts: ClassVar = {"model": "mini", "layer": "3", "version": "0"}
+
+
+def test_a_panel_brings_figure_table_sentence_and_what_its_controls_say(folder: Path) -> None:
+    written = keep("a", OfPanel())
+    assert [path.name for path in written] == ["a.svg", "a.pdf", "a.png", "a.csv", "a.json"]
+    note = json.loads(written[-1].read_text(encoding="utf-8"))
+    assert (note["caption"], note["facts"], note["controls"]) == (
+        "Layer 3 it is.",
+        {"model": "mini"},
+        {"layer": "3"},
+    )
+    assert json.loads(keep("b", OfPanel(), caption="Mine.")[-1].read_text("utf-8"))["caption"] == "Mine."
+
+
+def test_a_panel_is_not_drawn_where_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(OfPanel, "figure", property(lambda self: pytest.fail("drawn")))
+    assert keep("a", OfPanel()) == ()
+    with pytest.raises(ValueError, match="2 figures under one name"):
+        keep("a", OfPanel(), OfPanel())
 
 
 def test_settings_of_the_reader_are_left_alone(folder: Path) -> None:
@@ -89,7 +126,7 @@ def test_every_kind_of_figure(kind: str, folder: Path) -> None:
     several = figure.subplots(2, 2)
     grid = sns.FacetGrid(pd.DataFrame({"x": [1, 2], "g": ["a", "b"]}), col="g")
     item = {"figure": figure, "array": several, "list": list(np.ravel(several)), "grid": grid}[kind]
-    assert [path.suffix for path in keep("a", item)] == [".svg", ".png", ".json"]
+    assert [path.suffix for path in keep("a", item)] == [".svg", ".pdf", ".png", ".json"]
 
 
 def test_several_tables_and_a_named_index(folder: Path) -> None:
@@ -117,12 +154,13 @@ def test_wrong_items_are_named_with_or_without_the_variable(monkeypatch: pytest.
 
 
 def test_an_interrupted_write_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_off(self: Figure, path: Path, **_: Any) -> None:
-        path.write_text("half", encoding="utf-8")
+    def break_off(self: Path, content: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise KeyboardInterrupt
 
     plot = axes()
-    monkeypatch.setattr(Figure, "savefig", break_off)
+    monkeypatch.setattr(Path, "write_bytes", break_off)
     with pytest.raises(KeyboardInterrupt):
         keep("a", plot)
     assert list(folder.iterdir()) == []

@@ -37,7 +37,7 @@ def test_series_keeps_figures_caches_and_reports_failures(
     assert [run.error for run in runs] == ["", "02_bad.ipynb: ZeroDivisionError: division by zero in: 1 / 0"]
     assert sorted(path.name for path in out.iterdir()) == ["01_good", "index.html"]
     kept = {path.name for path in (out / "01_good").iterdir()}
-    assert kept == {"curve.svg", "curve.png", "curve.json", ".run.json"}
+    assert kept == {"curve.svg", "curve.pdf", "curve.png", "curve.json", ".run.json"}
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "About 01_good" in page
     assert "02_bad.ipynb: ZeroDivisionError" in page
@@ -66,6 +66,16 @@ def test_a_failure_takes_the_old_figures_away(tmp_path: Path, monkeypatch: pytes
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
 
 
+def test_forced_runs_use_no_kept_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+    monkeypatch.setattr(
+        figures, "execute", lambda path, environ, parameters: seen.append(environ.get("VALUE_NB_CACHE"))
+    )
+    for force in (False, True):
+        run_series([write(tmp_path, "01_a", "1")], tmp_path / "out", force=force)
+    assert seen == [None, "off"]
+
+
 def test_runs_of_removed_notebooks_are_forgotten_and_other_folders_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +94,13 @@ def choosing(folder: Path, name: str, *cells: str) -> Path:
     notebook.cells[1].metadata["tags"] = ["parameters"]
     nbformat.write(notebook, path)
     return path
+
+
+def test_a_notebook_for_models_of_another_kind_runs_as_it_stands(tmp_path: Path) -> None:
+    path = choosing(tmp_path, "08_a", "1")
+    assert [job.name for job in plan([path], ["one"])] == ["08_a--one"]
+    path.write_text(path.read_text().replace('MODEL = \\"own\\"', "MODEL = None"), encoding="utf-8")
+    assert [job.name for job in plan([path], ["one"])] == ["08_a"]
 
 
 def test_a_notebook_that_chooses_is_run_with_every_model(tmp_path: Path) -> None:
@@ -136,6 +153,8 @@ def test_fingerprint_follows_code_data_and_variables(tmp_path: Path, monkeypatch
     monkeypatch.setenv("VALUE_NB_SETTING", "full")
     seen.append(fingerprint(tmp_path))
     assert len(set(seen)) == len(seen)
+    for variable in ("VALUE_NB_FIGURES", "VALUE_NB_CACHE"):  # where things are kept
+        monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
     assert fingerprint(tmp_path) == seen[-1]
 
 

@@ -43,6 +43,7 @@ def make(folder: Path, rows: int = 2) -> str:
             "n_images": "8",
             "seed": "0",
         },
+        "controls": {"layer": "3", "word": EVIL},
         "version": "0.1.0",
         "files": ["curve.svg", "curve.csv"],
     }
@@ -75,6 +76,10 @@ def test_caption_says_model_data_split_n_seed_and_version(tmp_path: Path) -> Non
         "value_nb 0.1.0",
     ):
         assert fact in page
+
+
+def test_what_the_controls_said_stands_below_the_figure(tmp_path: Path) -> None:
+    assert "Controls: layer: 3; word: &quot;&gt;&lt;script&gt;" in make(tmp_path)
 
 
 def test_light_and_dark(tmp_path: Path) -> None:

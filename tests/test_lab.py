@@ -77,7 +77,7 @@ def test_main_hands_extra_flags_to_jupyterlab(
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr(lab, "find_notebook", lambda notebook: notebook)
-    monkeypatch.setattr(lab, "run", lambda command: seen.extend(command) or 0)
+    monkeypatch.setattr(lab, "run", lambda command, environ: seen.extend(command) or 0)
     assert lab.main(["notebooks/01_a.ipynb", "--no-browser", "--port=9000"]) == 0
     assert seen[-1] == "--port=9000"
     assert "--LabApp.default_url=/lab/tree/notebooks/01_a.ipynb" in seen

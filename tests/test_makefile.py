@@ -94,7 +94,7 @@ def test_the_miniature_goes_where_it_is_told(folder: Path) -> None:
 def test_help_is_the_default_and_names_every_goal(folder: Path) -> None:
     code, said = make(folder)
     assert code == 0
-    goals = "lab test check figures mini lock clean test-browser stress help"
+    goals = "lab app test check figures mini lock clean test-browser stress help"
     for goal in goals.split():
         assert f"make {goal} " in said
     assert not (folder / "calls").exists()

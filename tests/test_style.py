@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import matplotlib as mpl
 import nbformat.v4
 import pytest
@@ -22,6 +24,15 @@ def test_settings_outside_are_as_before():
     with style.styled():
         assert mpl.rcParams["font.size"] == style.RC["font.size"]
     assert dict(mpl.rcParams) == before
+
+
+def test_text_of_data_holds_no_formula():
+    with style.styled():
+        ax = style.new_axes()
+        ax.set_title("$x$ and $y$")
+    ax.figure.savefig(file := BytesIO(), format="svg")
+    assert not ax.title.get_parse_math()
+    assert b"$x$ and $y$" in file.getvalue()  # as a comment beside the letters
 
 
 @pytest.mark.notebooks

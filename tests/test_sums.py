@@ -74,3 +74,53 @@ def test_errors_say_what_came():
         sums.add("k", ["a"], np.ones((2, 2)))
     with pytest.raises(KeyError, match="nothing was added under 'q'"):
         sums.table("q")
+
+
+def test_images_that_came_under_another_key_alone_do_not_stand_in_the_way():
+    """The array of a key has room for the images known when it was last added to, and no more."""
+    sums = ImageSums()
+    sums.add("first", ["a"], np.ones((1, 1)))
+    sums.add("second", [f"i{k}" for k in range(40)], np.ones((40, 1)))
+    merged = ImageSums().merge(sums)
+    assert merged.table("first")[1].sum() == 1 and merged.table("second")[1].sum() == 40
+    assert merged.image_ids == sums.image_ids
+
+
+def test_absorbing_gives_the_numbers_of_merging():
+    a, b = filled(list(range(30))), filled(list(range(30, 60)))
+    merged = a.merge(b)
+    a.absorb(b)
+    for key in (("joint", 0), ("joint", 1)):
+        assert all(np.array_equal(x, y) for x, y in zip(a.table(key), merged.table(key), strict=True))
+
+
+def test_what_is_large_lies_in_files_and_looks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers with no room in memory, merged, grown and read; and less memory is held."""
+    import tracemalloc
+
+    from value_nb import sums as module
+
+    def filled() -> ImageSums:
+        parts = []
+        for shard in range(2):
+            part = ImageSums()
+            for batch in range(5):
+                rng = np.random.default_rng([shard, batch])
+                names = [f"picture {number}" for number in rng.integers(400, size=64)]
+                part.add("layer", names, rng.normal(size=(64, 300)))
+            parts.append(part)
+        return parts[0].merge(parts[1])
+
+    held, tables = [], []
+    for limit in (2**40, 0):
+        monkeypatch.setattr(module, "LIMIT", limit)
+        tracemalloc.start()
+        made = filled()
+        tables.append(made.table("layer"))
+        held.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert tables[0][0] == tables[1][0]
+    for plain, filed in zip(tables[0][1:], tables[1][1:], strict=True):
+        assert type(filed) is np.ndarray
+        np.testing.assert_array_equal(plain, filed)
+    assert held[1] < held[0] / 2

@@ -11,7 +11,9 @@ from value_nb.collecting import collect
 from value_nb.controls import Mismatched, RandomWeights
 from value_nb.kmeans import RESTARTS
 from value_nb.probes.base import Needs, Probe
+from value_nb.probes.crossmodal import CrossModalHeads
 from value_nb.probes.fusion import FusionDegree
+from value_nb.probes.modality import ModalityImportance
 from value_nb.sweep import sweep
 
 
@@ -259,3 +261,110 @@ def test_a_control_that_one_probe_does_not_support_is_noted():
     )
     assert found["fussy"].meta["controls_left_out"] == ["random weights makes no sense for this probe"]
     assert set(found["w"].frame["control"]) == {"none", "random weights"}
+
+
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Notes every shard that is collected from here on."""
+    from value_nb import shards
+
+    seen: list[int] = []
+    monkeypatch.setattr(shards, "collect", lambda *a, **k: (seen.append(1), collect(*a, **k))[1])
+    return seen
+
+
+def small(model: Any = None, data: Any = None, **changes: Any) -> Any:
+    asked = {"probes": [ModalityImportance()], "controls": [RandomWeights((1,))]} | changes
+    return quiet(model or tiny_model("uniter"), tiny_examples(6) if data is None else data, **asked)
+
+
+def test_results_are_kept_and_found_again(store, monkeypatch):
+    seen = passes(monkeypatch)
+    first = small()
+    assert len(seen) == 2
+    again = small()
+    assert len(seen) == 2 and again == first and list(again) == list(first)
+    assert again["modality_importance"].meta == first["modality_importance"].meta
+    anew = small(cache=False)
+    assert len(seen) == 4 and anew == first
+    assert [m["about"]["kind"] for _, m in store.manifests()] == ["sweep"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1}, {"batch_size": 3}, {"controls": "none"}, {"controls": [RandomWeights((2,))]},
+        {"probes": [CrossModalHeads()]}, {"data": tiny_examples(5)}, {"data": tiny_examples(6, seed=1)},
+        {"model": tiny_model("uniter", seed=1)}, {"gate": False},
+    ],
+    ids="+".join,
+)  # fmt: skip
+def test_whatever_decides_the_numbers_is_looked_at(store, monkeypatch, change):
+    small()
+    seen = passes(monkeypatch)
+    small(**change)
+    assert seen
+
+
+def test_a_result_that_is_damaged_is_computed_again(store, monkeypatch):
+    first = small()
+    (table,) = store.entries.rglob("result.csv")
+    table.write_bytes(table.read_bytes()[:-20])
+    seen = passes(monkeypatch)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert small() == first
+    assert seen
+
+
+def test_streams_and_models_of_no_known_kind_are_not_kept(store):
+    quiet(tiny_model("uniter"), iter(tiny_examples(6)), [ModalityImportance()], controls="none")
+    quiet(FakeModel(), fake_examples(3), [ModalityImportance()], controls="none")
+    assert not store.folder.exists()
+
+
+def test_a_sweep_that_was_cut_off_goes_on(store, monkeypatch):
+    """In the control's pass, by an error in the middle of a shard: the first pass is not done again."""
+    from value_nb import shards
+
+    monkeypatch.setattr(shards, "SHARD", 2)
+    monkeypatch.setattr(shards, "EVERY", 0.0)
+    expected = small(cache=False)
+    seen = passes(monkeypatch)
+    working = shards.collect
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return working(*args, **kwargs)
+
+    monkeypatch.setattr(shards, "collect", fails)
+    with pytest.raises(KeyboardInterrupt):
+        small()
+    (work,) = store.unfinished.iterdir()
+    assert sorted(path.name for path in work.glob("*.state")) == [
+        "000.state",
+        "001-000000.state",
+        "gate.state",
+    ]
+    monkeypatch.setattr(shards, "collect", working)
+    assert small() == expected
+    assert len(seen) == 6, "three shards for each of two passes, each once"
+    assert not [*store.unfinished.iterdir()]
+
+
+def test_a_bar_tells_passes_and_is_quiet_in_ci(monkeypatch, capsys):
+    from value_nb import progress
+
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    monkeypatch.delenv("CI", raising=False)
+    sweep(
+        tiny_model("uniter"),
+        tiny_examples(6),
+        [ModalityImportance()],
+        controls=[RandomWeights((1,))],
+        cache=False,
+    )
+    shown = capsys.readouterr().err
+    assert "tiny-uniter (random weights, pass 2 of 2)" in shown and "pairs/s" in shown
+    monkeypatch.setenv("CI", "true")
+    sweep(tiny_model("uniter"), tiny_examples(6), [ModalityImportance()], controls="none", cache=False)
+    assert not capsys.readouterr().err

@@ -233,7 +233,9 @@ def test_figures_are_copies_that_show_themselves(attention):
 def test_panels_have_a_fixed_size(attention, fusion):
     for panel in (attention, fusion):
         width, height = Image.open(BytesIO(panel._image.value)).size
-        assert (panel._image.layout.width, panel._image.layout.height) == (f"{width}px", f"{height}px")
+        assert (panel._image.width, panel._image.height) == (str(width), str(height))  # the place's shape
+        layout = panel._image.layout
+        assert (layout.width, layout.max_width, layout.height) == (f"{width}px", "100%", "auto")
 
 
 def test_nothing_is_written_into_examples_or_traces(attention, data):

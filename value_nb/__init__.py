@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from value_nb import paper, plots
     from value_nb.ablation import ablate_heads, without_image
+    from value_nb.bertviz_views.view import head_view, model_view
+    from value_nb.cache.listing import cache_info, clear_cache
     from value_nb.controls import Mismatched, RandomWeights
     from value_nb.cross_modal_ablation import cross_modal_ablation
     from value_nb.data.example import Example
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from value_nb.data.region_coverage import region_coverage
     from value_nb.data.registry import datasets, load_dataset
     from value_nb.data.splits import load_splits
+    from value_nb.explorer.panel import Explorer
     from value_nb.export import keep
+    from value_nb.flow.panel import AttentionFlow
     from value_nb.getting.doctor import doctor, doctor_text
     from value_nb.getting.fetch import fetch
     from value_nb.growth import watch_growth
@@ -55,10 +59,12 @@ __version__ = "0.1.0"
 
 # Name -> the module that defines it; None: the name is a module of this package.
 _HOMES: dict[str, str | None] = {
+    "AttentionFlow": "flow.panel",
     "CoreferenceAttention": "probes.coreference_attention",
     "CoreferenceProbe": "probes.coreference",
     "CrossModalHeads": "probes.crossmodal",
     "Example": "data.example",
+    "Explorer": "explorer.panel",
     "FusionDegree": "probes.fusion",
     "LinguisticProbe": "probes.linguistic",
     "Mismatched": "controls",
@@ -68,12 +74,15 @@ _HOMES: dict[str, str | None] = {
     "Trace": "trace",
     "ablate_heads": "ablation",
     "ablation_curve": "head_ablation",
+    "cache_info": "cache.listing",
+    "clear_cache": "cache.listing",
     "convert_features": "data.features.convert",
     "cross_modal_ablation": None,
     "datasets": "data.registry",
     "doctor": "getting.doctor",
     "doctor_text": "getting.doctor",
     "fetch": "getting.fetch",
+    "head_view": "bertviz_views.view",
     "keep": "export",
     "linguistic_tasks": "linguistics",
     "load_dataset": "data.registry",
@@ -82,6 +91,7 @@ _HOMES: dict[str, str | None] = {
     "load_splits": "data.splits",
     "measure_models": "measure",
     "measure_observations": "measure",
+    "model_view": "bertviz_views.view",
     "models": None,
     "open_features": "data.features.detect",
     "own_picture": "data.own_picture",
@@ -112,10 +122,12 @@ _CALLED = {
 }
 
 __all__ = [
+    "AttentionFlow",
     "CoreferenceAttention",
     "CoreferenceProbe",
     "CrossModalHeads",
     "Example",
+    "Explorer",
     "FusionDegree",
     "LinguisticProbe",
     "Mismatched",
@@ -126,12 +138,15 @@ __all__ = [
     "__version__",
     "ablate_heads",
     "ablation_curve",
+    "cache_info",
+    "clear_cache",
     "convert_features",
     "cross_modal_ablation",
     "datasets",
     "doctor",
     "doctor_text",
     "fetch",
+    "head_view",
     "keep",
     "linguistic_tasks",
     "load_dataset",
@@ -140,6 +155,7 @@ __all__ = [
     "load_splits",
     "measure_models",
     "measure_observations",
+    "model_view",
     "models",
     "open_features",
     "own_picture",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from value_nb.batches import batches
+from value_nb.batches import BatchSize, batches, settled
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -23,43 +24,62 @@ class Collected:
     ----------
     probes
         The probes, having seen every example.
-    n, n_images
-        Examples and different pictures.
-    data, split
-        As the examples say; several are joined by "+".
+    n
+        Examples.
+    images, datasets, splits
+        Which pictures, data sets and splits they are of.
     """
 
     probes: tuple[Probe, ...]
     n: int
-    n_images: int
-    data: str
-    split: str
+    images: frozenset[str]
+    datasets: frozenset[str]
+    splits: frozenset[str]
+
+    @property
+    def n_images(self) -> int:
+        """Different pictures."""
+        return len(self.images)
+
+    @property
+    def data(self) -> str:
+        """The data set; several are joined by "+"."""
+        return "+".join(sorted(self.datasets))
+
+    @property
+    def split(self) -> str:
+        """The split; several are joined by "+"."""
+        return "+".join(sorted(self.splits))
 
 
 def collect(
     model: VLModel,
     examples: Iterable[Example],
     probes: Sequence[Probe],
-    batch_size: int = 32,
+    batch_size: BatchSize = 32,
     progress: bool = False,
     label: str = "",
+    bar: Any = None,
 ) -> Collected:
     """Run the model once over the examples and let the probes, which are changed, see what they need.
 
-    Shards can be collected apart, on fresh copies of the same probes, and merged with `Probe.merge`.
+    `batch_size`: examples run at once, or "auto" (`value_nb.batches.settled`).
+
+    Shards can be collected apart, on fresh copies of the same probes, and merged with `Probe.merge`; `bar` is
+    then the one that all of them move on.
     """
     import torch
     from tqdm.auto import tqdm
 
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+    total = len(examples) if isinstance(examples, Sequence) else None
+    size, examples = settled(model, examples, batch_size)
     hand_out = Dispatcher(model, probes)
     seen, images = 0, set[str]()
     data, splits = set[str](), set[str]()
-    total = len(examples) if isinstance(examples, Sequence) else None
     said = f"{model.name} ({label or 'sweep'})"
-    with tqdm(total=total, desc=said, disable=not progress, leave=False) as bar:
-        for chunk in batches(examples, batch_size):
+    own = tqdm(total=total, desc=said, disable=not progress, leave=False) if bar is None else nullcontext(bar)
+    with own as bar:
+        for chunk in batches(examples, size):
             with torch.inference_mode():
                 model.run(model.prepare(chunk), on_layer=hand_out)
             seen += len(chunk)
@@ -69,7 +89,7 @@ def collect(
             bar.update(len(chunk))
     if not seen:
         raise ValueError("no examples came; check the data set and its limit")
-    return Collected(tuple(probes), seen, len(images), "+".join(sorted(data)), "+".join(sorted(splits)))
+    return Collected(tuple(probes), seen, frozenset(images), frozenset(data), frozenset(splits))
 
 
 class Dispatcher:

@@ -21,6 +21,8 @@ import torch
 
 from value_nb import estimates
 from value_nb.ablation_questions import has_head
+from value_nb.cache.codecs import RESULTS
+from value_nb.cache.remember import kept
 from value_nb.cross_modal_cases import Case, Cases, find_cases, with_hidden_features, without_regions
 from value_nb.cross_modal_losses import (
     ADDED,
@@ -41,6 +43,7 @@ from value_nb.cross_modal_losses import (
 from value_nb.data.matching import LINK_THRESHOLD
 from value_nb.estimates import Estimate
 from value_nb.models.base import Batch
+from value_nb.progress import bar
 from value_nb.provenance import light, provenance, shared_columns
 from value_nb.sanity import with_measured_gate
 from value_nb.stats import REPLICATES
@@ -57,6 +60,7 @@ NO_CLASS = "no region that shows a phrase has a class that the model can give"
 TO_IMAGE, TO_TEXT = "text->image", "image->text"
 
 
+@kept("cross-modal ablation", RESULTS)
 def cross_modal_ablation(
     model: VLModel,
     examples: Sequence[Example],
@@ -71,6 +75,7 @@ def cross_modal_ablation(
     replicates: int = REPLICATES,
     progress: bool = True,
     seed: int = 0,
+    cache: bool = True,
 ) -> Result:
     """Take from one modality what the other is asked about, and measure the loss.
 
@@ -122,6 +127,8 @@ def cross_modal_ablation(
         Seeds of models of the same shape without training, asked the same; () for none.
     batch_size, replicates, progress, seed
         Examples run at once; bootstrap replicates; a bar; seed of the others and the intervals.
+    cache
+        Look the result up among kept ones, and keep it (`value_nb.cache_info`); False: compute it anew.
 
     Returns
     -------
@@ -133,7 +140,7 @@ def cross_modal_ablation(
     ValueError
         For a threshold, overlap or words that cannot be, and for a batch size below 1.
     """
-    model = with_measured_gate(model, examples, seed, batch_size, progress)
+    model = with_measured_gate(model, examples, seed, batch_size, progress, cache)
     meta = provenance(model, light(examples), seed, replicates)
     meta |= {"title": TITLE, "question": QUESTION, "n_counts": _counts()}
     if not any("image" in name for names in model.directions.values() for name in names):
@@ -158,7 +165,7 @@ def cross_modal_ablation(
     missing = {**_missing(model, names), **_without_cases(model, cases, names)}
     rows = [row for side, why in missing.items() for row in _not_defined(meta, model, side, why)]
     book = _Book(meta, {"seed": seed, "replicates": replicates})
-    for control, one, side in _bar(plans, model.name, progress):
+    for control, one, side in bar(plans, f"{model.name} (cross-modal ablation)", progress=progress):
         asked = SIDE_CASES[side](cases, names)
         if asked.kept:
             book.enter(control, one, side, asked, _ask(one, side, asked, names, batch_size))
@@ -379,12 +386,6 @@ def _counts() -> dict[str, str]:
     return {"": "pairs"} | {
         m: "pieces" if m.startswith("masked_phrase") else "regions" for m in sorted(named)
     }
-
-
-def _bar(plans: Sequence[Any], name: str, progress: bool) -> Iterator[Any]:
-    from tqdm.auto import tqdm
-
-    yield from tqdm(plans, desc=f"{name} (cross-modal ablation)", disable=not progress, leave=False)
 
 
 def _result(rows: list[dict[str, Any]], meta: dict[str, Any], why: str | None) -> Result:

@@ -1,4 +1,4 @@
-"""Keeps figures and tables of a run as files: SVG and PNG, CSV, and what is known about them (JSON).
+"""Keeps figures and tables of a run as files: SVG, PDF and PNG, CSV, and what is known about them (JSON).
 
 `keep` writes only where the environment variable VALUE_NB_FIGURES names a folder, as `make figures`
 does for every notebook; in a reader's own session it checks its arguments and writes nothing.
@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from value_nb.data.example import Example
+    from value_nb.models.base import VLModel
+
 FOLDER_VARIABLE = "VALUE_NB_FIGURES"
 FACTS = ("model", "weights", "data", "split", "n", "n_images", "seed")  # what a caption says, in this order
 SHOWN = 4  # so many different values of one fact are spelled out
 PNG_DPI = 150
+FORMATS: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}
+"""Format -> metadata without the hour, so that the same figure gives the same bytes."""
 
 
 def keep(name: str, *items: Any, caption: str = "") -> tuple[Path, ...]:
@@ -35,10 +45,12 @@ def keep(name: str, *items: Any, caption: str = "") -> tuple[Path, ...]:
         "01_fusion_by_layer". Files of that name are replaced.
     items
         In any order: at most one figure (a matplotlib Figure or Axes, an array of Axes, a seaborn
-        grid) and any number of tables (a result, or a DataFrame). The first table becomes NAME.csv,
-        the next NAME-2.csv, and so on.
+        grid, or a panel of `value_nb.widgets`) and any number of tables (a result, or a DataFrame). The
+        first table becomes NAME.csv, the next NAME-2.csv, and so on. A panel brings its figure as it is
+        now, its table, its facts (model, data, what its controls say) and its sentence.
     caption
-        A sentence of your own; model, data, split, n and seed of the results are added to it.
+        A sentence of your own, by default that of the panel; model, data, split, n and seed of the
+        results are added to it.
 
     Returns
     -------
@@ -54,44 +66,76 @@ def keep(name: str, *items: Any, caption: str = "") -> tuple[Path, ...]:
         raise ValueError(
             f"{name!r} is no plain name; use letters, digits, '_' and '-', as in '01_fusion_by_layer'"
         )
+    panels = [item for item in items if _is_panel(item)]
+    items = tuple(item for item in items if not _is_panel(item))
     figures = [found for found in map(_figure, items) if found is not None]
-    tables = [found for found in map(_table, items) if found is not None]
-    _check(items, figures, tables)
+    _check(items, [*figures, *panels])
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:
         return ()
-    stem = Path(folder) / name
+    facts = describe(*items)
+    for panel in panels:  # drawn only now: it takes a moment
+        figures.append(panel.figure)
+        items = (*([] if panel.table is None else [panel.table]), *items)
+        facts, caption = {**panel.facts, **facts}, caption or panel.sentence
+    settings = {name: value for panel in panels for name, value in panel.settings.items()}
+    return _write_item(Path(folder) / name, figures, items, {"caption": caption, "facts": facts,
+                                                             "controls": settings})  # fmt: skip
+
+
+def _write_item(
+    stem: Path, figures: list[Figure], items: tuple[Any, ...], about: dict[str, Any]
+) -> tuple[Path, ...]:
+    """The files of one kept item, and the note that names them."""
     stem.parent.mkdir(parents=True, exist_ok=True)
+    tables = [found for found in map(_table, items) if found is not None]
     paths = write_figure(figures[0], stem) if figures else []
     paths += [write_table(table, _numbered(stem, i)) for i, table in enumerate(tables)]
-    facts = {"name": name, "caption": caption, "facts": describe(*items), "version": __version__,
-             "files": [path.name for path in paths]}  # fmt: skip
-    note = stem.parent / f"{name}.json"
-    atomically(note, lambda path: path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8"))
+    elsewhere = ("version", *about["controls"])
+    facts = {name: value for name, value in about["facts"].items() if name not in elsewhere}
+    said = {"name": stem.name, **about, "facts": facts, "version": __version__,
+            "files": [path.name for path in paths]}  # fmt: skip
+    note = stem.parent / f"{stem.name}.json"
+    _write(note, (json.dumps(said, indent=1) + "\n").encode("utf-8"))
     return (*paths, note)
 
 
 def write_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write STEM.svg and STEM.png; the same figure gives the same bytes on every run.
+    """Write STEM.svg, STEM.pdf and STEM.png; the same figure gives the same bytes on every run.
 
     A file appears under its name only when it is complete.
     """
-    import matplotlib as mpl
-
-    formats: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
-    written = []
-    with mpl.rc_context({"svg.hashsalt": "value_nb", "savefig.bbox": "tight", "savefig.dpi": PNG_DPI}):
-        for ending, metadata in formats.items():
-            target = stem.parent / f"{stem.name}.{ending}"
-            save = _saver(figure, ending, metadata)
-            written.append(atomically(target, save))
-    return written
+    contents = figure_bytes(figure)
+    return [_write(stem.parent / f"{stem.name}.{ending}", content) for ending, content in contents.items()]
 
 
 def write_table(table: pd.DataFrame, target: Path) -> Path:
     """Write a table as CSV (UTF-8, "\\n" line ends), with its index only where that has a name."""
+    return _write(target, table_bytes(table))
+
+
+def figure_bytes(figure: Figure, dpi: int = PNG_DPI) -> dict[str, bytes]:
+    """The figure as "svg", "pdf" and "png"; the same figure gives the same bytes on every run.
+
+    Text stays text in SVG and PDF: it can be searched, and set in another type.
+    """
+    import matplotlib as mpl
+
+    settings: dict[str, Any] = {"svg.hashsalt": "value_nb", "svg.fonttype": "none", "pdf.fonttype": 42,
+                                "savefig.bbox": "tight", "savefig.dpi": dpi}  # fmt: skip
+    contents = {}
+    with mpl.rc_context(settings):  # type: ignore[arg-type]
+        for ending, metadata in FORMATS.items():
+            buffer = BytesIO()
+            figure.savefig(buffer, format=ending, metadata=metadata)
+            contents[ending] = buffer.getvalue()
+    return contents
+
+
+def table_bytes(table: pd.DataFrame) -> bytes:
+    """A table as CSV (UTF-8, "\\n" line ends), with its index only where that has a name."""
     index = any(level is not None for level in table.index.names)
-    return atomically(target, lambda path: table.to_csv(path, index=index, lineterminator="\n"))
+    return table.to_csv(index=index, lineterminator="\n").encode("utf-8")
 
 
 def describe(*items: Any) -> dict[str, str]:
@@ -115,6 +159,18 @@ def describe(*items: Any) -> dict[str, str]:
     return facts
 
 
+def describe_example(example: Example, model: VLModel | None = None) -> dict[str, str]:
+    """What a figure of one example says of it, in words, and what the model's card or gate says."""
+    seen = {} if model is None else {"model": model.name, "weights": model.weights}
+    of = {"data": example.dataset, "split": example.split, "example id": example.id, "n": "1"}
+    facts = {name: str(value) for name, value in {**seen, **of}.items() if value}
+    if model is not None:
+        meta = {"model": model.name, "gate_met": model.gate_met, "gate": quality_gate.of_model(model)}
+        gate = quality_gate.fact(meta)
+        facts |= {"quality gate": gate} if gate else {}
+    return facts
+
+
 def atomically(target: Path, write: Callable[[Path], Any]) -> Path:
     """Call `write` on a hidden neighbour of `target` and give that the final name when it is complete."""
     partial = target.with_name(f".{target.stem}.part{target.suffix}")
@@ -126,8 +182,8 @@ def atomically(target: Path, write: Callable[[Path], Any]) -> Path:
     return target
 
 
-def _saver(figure: Figure, ending: str, metadata: dict[str, Any]) -> Callable[[Path], None]:
-    return lambda path: figure.savefig(path, format=ending, metadata=metadata)
+def _write(target: Path, content: bytes) -> Path:
+    return atomically(target, lambda path: path.write_bytes(content))
 
 
 def _numbered(stem: Path, index: int) -> Path:
@@ -160,12 +216,17 @@ def _table(item: Any) -> pd.DataFrame | None:
     return frame if hasattr(frame, "to_csv") and hasattr(frame, "columns") else None
 
 
-def _check(items: tuple[Any, ...], figures: list[Figure], tables: list[pd.DataFrame]) -> None:
-    if not items:
-        raise ValueError("nothing to keep; pass a figure or axes, a result or a table, or both")
+def _check(items: tuple[Any, ...], figures: list[Any]) -> None:
+    if not items and not figures:
+        raise ValueError("nothing to keep; pass a panel, a figure or axes, a result or a table, or several")
     for item in items:
         if _figure(item) is None and _table(item) is None:
-            wanted = "a matplotlib Figure or Axes, a seaborn grid, a result or a DataFrame"
+            wanted = "a matplotlib Figure or Axes, a seaborn grid, a panel, a result or a DataFrame"
             raise ValueError(f"cannot keep a {type(item).__name__}; expected {wanted}")
     if len({id(figure) for figure in figures}) > 1:
         raise ValueError(f"{len(figures)} figures under one name; call keep once for each figure")
+
+
+def _is_panel(item: Any) -> bool:
+    """Whether this is a panel, without importing those: it says what it shows, in words and as facts."""
+    return all(hasattr(type(item), name) for name in ("figure", "table", "facts", "settings", "sentence"))

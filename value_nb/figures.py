@@ -23,6 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from value_nb.cache.store import OFF
+from value_nb.cache.store import VARIABLE as CACHE_VARIABLE
 from value_nb.export import FOLDER_VARIABLE, atomically
 from value_nb.gallery import write_gallery
 from value_nb.notebook_run import ROOT, NotebookFailed, execute, parameters_of
@@ -30,6 +32,7 @@ from value_nb.notebook_run import ROOT, NotebookFailed, execute, parameters_of
 NOTE = ".run.json"  # what is known of a kept run; no name that `keep` could give
 LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn", "torch", "transformers")
 CHOICE = "MODEL"  # the parameter that names a notebook's model
+UNTOLD = (FOLDER_VARIABLE, CACHE_VARIABLE)  # where things are kept says nothing of what they are
 SIDE_BY_SIDE = {"OMP_NUM_THREADS": "1"}  # several kernels take one core each
 
 
@@ -80,10 +83,13 @@ class Run:
 
 
 def plan(notebooks: Sequence[Path], models: Sequence[str] = ()) -> list[Job]:
-    """Every notebook with every model, where it has one to choose; without models as it stands."""
+    """Every notebook with every model, where it has one to choose; without models as it stands.
+
+    A notebook that stands with MODEL = None asks for models of another kind, and runs as it stands.
+    """
     found = []
     for path in notebooks:
-        chooses = models and CHOICE in parameters_of(_read(path))
+        chooses = models and parameters_of(_read(path)).get(CHOICE) is not None
         found += [Job(path, model) for model in models] if chooses else [Job(path)]
     return found
 
@@ -107,7 +113,7 @@ def run_series(
     models
         Each notebook that has a MODEL among its parameters is run with each of these.
     force
-        Also run what has not changed.
+        Also run what has not changed, and compute every result anew.
     n_jobs
         Runs at a time.
     """
@@ -126,7 +132,8 @@ def _up_to_date(job: Job, folder: Path, common: str, force: bool, n_jobs: int) -
     key = hashlib.sha256(f"{common} {job.name} ".encode() + job.path.read_bytes()).hexdigest()
     kept = None if force else _kept(folder / job.name, key)
     print(f"{job.name}: " + ("unchanged" if kept else "running ..."), flush=True)
-    run = kept or _refresh(job, folder, key, {} if n_jobs == 1 else SIDE_BY_SIDE)
+    environ = ({} if n_jobs == 1 else SIDE_BY_SIDE) | ({CACHE_VARIABLE: OFF} if force else {})
+    run = kept or _refresh(job, folder, key, environ)
     said = run.error or f"{_count(folder / run.name)} figures, {run.seconds:.1f} s"
     print(f"{job.name}: {said}", flush=True)
     return run
@@ -138,7 +145,7 @@ def fingerprint(root: Path = ROOT) -> str:
     for name in LIBRARIES:
         digest.update(f"{name} {_version(name)}\n".encode())
     for name, value in sorted(os.environ.items()):
-        if name.startswith("VALUE_NB_") and name != FOLDER_VARIABLE:
+        if name.startswith("VALUE_NB_") and name not in UNTOLD:
             digest.update(f"{name}={value}\n".encode())
     for path in _files(root / "value_nb"):
         digest.update(str(path).encode() + path.read_bytes())
@@ -225,7 +232,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="run the notebooks with these (none: as they stand); default: every model that is here",
     )
     parser.add_argument("--jobs", type=int, default=2, help="notebooks run at a time; default: 2")
-    parser.add_argument("--force", action="store_true", help="run unchanged notebooks too")
+    parser.add_argument(
+        "--force", action="store_true", help="run unchanged notebooks too, and use no kept results"
+    )
     arguments = parser.parse_args(argv)
     notebooks = arguments.notebooks or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
     missing = [str(path) for path in notebooks if not path.is_file()]

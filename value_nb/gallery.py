@@ -71,6 +71,8 @@ def _item(note: dict[str, Any], folder: Path) -> str:
     facts = [f"{key.replace('_', ' ')}: {value}" for key, value in note["facts"].items()]
     known = "; ".join([*facts, f"value_nb {note['version']}"])
     said = f"{escape(note['caption'])}<br>" if note["caption"] else ""
+    chosen = "; ".join(f"{name}: {value}" for name, value in note.get("controls", {}).items())
+    said += f"Controls: {escape(chosen)}<br>" if chosen else ""
     alternative = escape(note["caption"] or note["name"].replace("_", " "))
     pictures = [_picture(path, alternative) for path in files if path.suffix == ".svg"]
     tables = [_table(path, f"{folder.name}/{path.name}") for path in files if path.suffix == ".csv"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from value_nb import coreference_heads
+from value_nb.cache.codecs import RESULTS, TABLE, Codec, side_by_side
+from value_nb.cache.remember import kept
 from value_nb.models.registry import load_model, models, training_curve
 from value_nb.probes.coreference_attention import CoreferenceAttention
 from value_nb.sweep import sweep
@@ -70,8 +72,39 @@ class Growth:
         return pd.DataFrame(rows, columns=columns)
 
 
+def _apart(grown: Growth) -> dict[str, Any]:
+    results = {str(step): result for step, result in grown.results.items()}
+    return {"curve": grown.curve, "results": {grown.model: results}}
+
+
+def _together(parts: Mapping[str, Any]) -> Growth:
+    ((name, results),) = parts["results"].items()
+    return Growth(name, parts["curve"], {int(step): result for step, result in results.items()})
+
+
+CODEC: Codec[Growth] = side_by_side(curve=TABLE, results=RESULTS).around(_apart, _together)
+"""How it is kept."""
+
+
+def _files(name: str, **_: Any) -> list[str]:
+    """What the files of all checkpoints hold."""
+    from value_nb.cache.keys import NotKeyable, of_files
+    from value_nb.models.locating import own_folder
+
+    folder = own_folder(name)
+    if folder is None:
+        raise NotKeyable(f"{name} has no folder of checkpoints")
+    return [of_files(folder)]
+
+
+@kept("growth", CODEC, _files)
 def watch_growth(
-    name: str, data: Sequence[Example], progress: bool = False, seed: int = 0, start: int = 0
+    name: str,
+    data: Sequence[Example],
+    progress: bool = False,
+    seed: int = 0,
+    start: int = 0,
+    cache: bool = True,
 ) -> Growth:
     """Put `CoreferenceAttention` to every checkpoint of a training, to its end, and to random weights.
 
@@ -85,6 +118,8 @@ def watch_growth(
         As in `sweep`.
     start
         Seed of the random weights at step 0.
+    cache
+        Look the result up among kept ones, and keep it (`value_nb.cache_info`); False: compute it anew.
 
     Raises
     ------
@@ -98,7 +133,7 @@ def watch_growth(
     found[last] = load_model(name)
     probe = CoreferenceAttention()
     # no gate: checkpoints are looked at while they learn to read the picture
-    how: Any = {"controls": "none", "progress": progress, "seed": seed, "gate": False}
+    how: Any = {"controls": "none", "progress": progress, "seed": seed, "gate": False, "cache": cache}
     results = {step: sweep(model, data, [probe], **how)[probe.name] for step, model in found.items()}
     return Growth(name, curve, results)
 

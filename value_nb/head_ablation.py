@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from value_nb import estimates
 from value_nb.ablation import Head, ablate_heads, without_image
 from value_nb.ablation_questions import Answers, Questions, questions
+from value_nb.cache.codecs import RESULTS
+from value_nb.cache.remember import kept
 from value_nb.estimates import Estimate
 from value_nb.head_curves import (
     ACCURACY,
@@ -33,6 +35,7 @@ from value_nb.head_curves import (
 )
 from value_nb.head_sets import QUARTER, RandomHeads, all_heads, default_sizes, random_heads
 from value_nb.pointed_heads import PointedHeads
+from value_nb.progress import bar
 from value_nb.provenance import light, provenance, shared_columns
 from value_nb.sanity import with_measured_gate
 from value_nb.stats import REPLICATES
@@ -46,6 +49,7 @@ TITLE = "Head ablation"
 QUESTION = "Does the model need the heads that a probe points at more than other heads of the same layers?"
 
 
+@kept("head ablation", RESULTS)
 def ablation_curve(
     model: VLModel,
     examples: Sequence[Example],
@@ -62,6 +66,7 @@ def ablation_curve(
     replicates: int = REPLICATES,
     progress: bool = True,
     seed: int = 0,
+    cache: bool = True,
 ) -> Result:
     """Switch heads off in order of rank, and random ones beside them, and ask the model each time.
 
@@ -105,6 +110,8 @@ def ablation_curve(
         At most so many masked words of a caption, drawn by its id; None: all.
     batch_size, replicates, progress, seed
         Examples run at once; bootstrap replicates; a bar; seed of random heads, words, swaps and intervals.
+    cache
+        Look the result up among kept ones, and keep it (`value_nb.cache_info`); False: compute it anew.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def ablation_curve(
     """
     from value_nb.result import Result
 
-    model = with_measured_gate(model, examples, seed, batch_size, progress)
+    model = with_measured_gate(model, examples, seed, batch_size, progress, cache)
     meta = provenance(model, light(examples), seed, replicates)
     meta |= {"title": TITLE, "question": QUESTION, "n_counts": {"": "pairs", **MEASURES}}
     if why := _why_not(model, heads):
@@ -131,7 +138,7 @@ def ablation_curve(
     book = _Book(asked, seed, replicates)
     options = {"direction": direction, "how": how, "reference": reference}
     known: dict[tuple[int | None, frozenset[Head]], Answers] = {}  # a set that is drawn twice is run once
-    for step in _bar(plan.steps(), plan.n_steps, model.name, progress):
+    for step in bar(plan.steps(), f"{model.name} (head ablation)", plan.n_steps, progress):
         key = (step.size, frozenset(step.heads))
         if key not in known:
             known[key] = _answers(model, step, asked, batch_size, options)
@@ -320,12 +327,6 @@ def _missing(measure: str, why: str) -> dict[str, Any]:
     from value_nb.probes.report import not_defined
 
     return {"control": POINTED} | not_defined(measure, why)
-
-
-def _bar(steps: Iterator[Step], total: int, name: str, progress: bool) -> Iterator[Step]:
-    from tqdm.auto import tqdm
-
-    yield from tqdm(steps, total=total, desc=f"{name} (head ablation)", disable=not progress, leave=False)
 
 
 def _about(

@@ -75,11 +75,22 @@ def two_means(
     ValueError
         When shapes do not fit, a set is empty, or `restarts` is below 1.
     """
+    _check(points, valid, ids, restarts)
+    return split(Products(centred(points, valid)), valid, ids, seed, restarts, max_iterations)
+
+
+def split(
+    products: Products,
+    valid: Tensor,
+    ids: Sequence[str],
+    seed: int,
+    restarts: int,
+    max_iterations: int = MAX_ITERATIONS,
+) -> TwoMeans:
+    """`two_means` of points whose inner products are there already."""
     import torch
 
-    _check(points, valid, ids, restarts)
     with torch.no_grad():
-        products = _Products(centred(points, valid))
         mask = valid.to(products.points.dtype)
         chosen = _starts(products, valid, ids, seed, restarts)
         members = _descend(products, mask, chosen, max_iterations)
@@ -107,7 +118,7 @@ def exact(values: Tensor) -> Tensor:
     return (values.cpu() if values.device.type == "mps" else values).double()
 
 
-class _Products:
+class Products:
     """Inner products of the points of each set: as a matrix where that is smaller, else by the points."""
 
     def __init__(self, points: Tensor) -> None:
@@ -124,7 +135,7 @@ class _Products:
 
 
 def _starts(
-    products: _Products, valid: Tensor, ids: Sequence[str], seed: int, restarts: int
+    products: Products, valid: Tensor, ids: Sequence[str], seed: int, restarts: int
 ) -> tuple[Tensor, Tensor]:
     """k-means++: a point at random, then one with probability in proportion to squared distance.
 
@@ -143,7 +154,7 @@ def _starts(
     return first, torch.where(reach[..., -1] > 0, second.clamp(max=valid.shape[1] - 1), first)
 
 
-def _distances(products: _Products, chosen: Tensor) -> Tensor:
+def _distances(products: Products, chosen: Tensor) -> Tensor:
     """Squared distances to a chosen point: `(set, restart)` -> `(set, restart, position)`."""
     import torch
 
@@ -152,7 +163,7 @@ def _distances(products: _Products, chosen: Tensor) -> Tensor:
     return (products.diagonal.unsqueeze(1) + own - 2 * products.apply(points)).clamp(min=0)
 
 
-def _descend(products: _Products, mask: Tensor, chosen: tuple[Tensor, Tensor], max_iterations: int) -> Tensor:
+def _descend(products: Products, mask: Tensor, chosen: tuple[Tensor, Tensor], max_iterations: int) -> Tensor:
     """Lloyd's steps, and where they change nothing the best move of a single point, until neither helps.
 
     Lloyd's steps alone stop at many splits that moving one point would improve (the mean goes with the
@@ -176,7 +187,7 @@ def _descend(products: _Products, mask: Tensor, chosen: tuple[Tensor, Tensor], m
     return members
 
 
-def _move_one(products: _Products, members: Tensor, mask: Tensor, distances: tuple[Tensor, Tensor]) -> Tensor:
+def _move_one(products: Products, members: Tensor, mask: Tensor, distances: tuple[Tensor, Tensor]) -> Tensor:
     """Members after the move of one point that lowers the inertia most (Hartigan's step); the same if none.
 
     A point at squared distance d from the mean of its own part of n points, itself included, takes
@@ -196,7 +207,7 @@ def _move_one(products: _Products, members: Tensor, mask: Tensor, distances: tup
     return torch.where(worth, members.scatter(-1, best, 1 - members.gather(-1, best)), members)
 
 
-def _to_means(products: _Products, members: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def _to_means(products: Products, members: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Squared distances of every point to the means of both parts, less K_ii; infinite for an empty part.
 
     Points are centred, so the inner products with the other part's sum are those with this one's, negated.
@@ -210,7 +221,7 @@ def _to_means(products: _Products, members: Tensor, mask: Tensor) -> tuple[Tenso
     return near, torch.where(two > 0, within / two.square() + 2 * sums / two, torch.inf)
 
 
-def _inertia(products: _Products, mask: Tensor, members: Tensor) -> Tensor:
+def _inertia(products: Products, mask: Tensor, members: Tensor) -> Tensor:
     """`(set, restart)`: total squared length less what the two means account for."""
     within = (products.apply(members) * members).sum(dim=-1)
     one, two = (part.sum(dim=-1).clamp(min=1) for part in (members, mask.unsqueeze(1) - members))

@@ -89,14 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(problem))
     display, superuser = has_display() and not arguments.no_browser, is_root()
     print(explain(display, superuser), flush=True)
-    return run([*launch_command(notebook, display=display, superuser=superuser), *more])
+    command = launch_command(notebook, display=display, superuser=superuser)
+    return run([*command, *more], launch_environ())
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], environ: dict[str, str]) -> int:
     """Become `command` where the system can do that, so that Control-C reaches it alone; else wait for it."""
     if os.name == "posix":
-        os.execve(command[0], command, launch_environ())
-    return subprocess.run(command, env=launch_environ(), check=False).returncode
+        os.execve(command[0], command, environ)
+    return subprocess.run(command, env=environ, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def probe_linguistics(
     controls: Choice = "default",
     progress: bool = True,
     seed: int = 0,
+    cache: bool = True,
 ) -> Results:
     """Put any number of probing tasks to a model that sees no picture.
 
@@ -111,8 +112,8 @@ def probe_linguistics(
         model; looked at for two-stream models alone (for others the result says that it does not apply).
     root, limit
         As in `load_splits`, for tasks that are named.
-    batch_size, controls, progress, seed
-        As in `sweep`. Controls are run without a picture.
+    batch_size, controls, progress, seed, cache
+        As in `sweep`, which keeps what is found for each task. Controls are run without a picture.
 
     Returns
     -------
@@ -127,6 +128,7 @@ def probe_linguistics(
     template = LinguisticProbe(trained_length=trained_length(model)) if probe is None else probe
     region, said = _in_its_place(model, pictures)
     settings: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "seed": seed}
+    settings["cache"] = cache
     found: dict[str, Result] = {}
     for name, examples in _loaded(tasks, root, limit):
         with without_image(model) as blind:

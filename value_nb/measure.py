@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from value_nb.cache.codecs import RESULTS
+from value_nb.cache.remember import kept
 from value_nb.controls import RandomWeights
 from value_nb.data.registry import load_dataset
 from value_nb.data.splits import load_splits
@@ -17,6 +19,7 @@ from value_nb.probes.fusion import FusionDegree
 from value_nb.probes.modality import ModalityImportance
 from value_nb.probes.relation_sample import with_relation_pairs
 from value_nb.probes.relations import RelationProbe
+from value_nb.progress import bar
 from value_nb.sanity import with_measured_gate
 from value_nb.sweep import Choice, sweep
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from value_nb.data.example import Example
     from value_nb.models.base import VLModel
 
+BUNDLED = "mini-"
+"""Data sets of this beginning lie in data/mini."""
 Limits = Mapping[str, int]
 """Split -> so many examples; a split that is not named is whole."""
 
@@ -74,7 +79,11 @@ FULL = Setting(pairs=500)
 
 
 def measure_observations(
-    model: str | VLModel, setting: Setting = LIGHT, progress: bool = False, seed: int = 0
+    model: str | VLModel,
+    setting: Setting = LIGHT,
+    progress: bool = False,
+    seed: int = 0,
+    cache: bool = True,
 ) -> dict[str, Any]:
     """Sweep one model for everything that the paper's observations are judged by.
 
@@ -84,7 +93,7 @@ def measure_observations(
         Name or path for `load_model`, or a model.
     setting
         `LIGHT`, `FULL` or a `Setting` of your own.
-    progress, seed
+    progress, seed, cache
         As in `sweep`.
 
     Returns
@@ -93,22 +102,57 @@ def measure_observations(
     them: five for cross-modal heads, one for classifiers.
     """
     one = load_model(model) if isinstance(model, str) else model
-    one = with_measured_gate(one, load_dataset(setting.captions, limit=setting.pairs), seed)  # once for all
-    how = {"progress": progress, "seed": seed}
+    one = with_measured_gate(one, load_dataset(setting.captions, limit=setting.pairs), seed, cache=cache)
+    how = {"progress": progress, "seed": seed, "cache": cache}
     found: dict[str, Any] = {}
     for part in (_descriptive, _coreference, _relations, _language):
         found |= part(one, setting, how)
     return found
 
 
+def _files(models: Sequence[str], setting: Setting, **_: Any) -> list[str]:
+    """What the files of models and data sets hold, where all lie in the kit's data folder."""
+    from value_nb.cache.keys import NotKeyable, of_files
+    from value_nb.data.paths import bundled_root
+    from value_nb.models.locating import own_folder
+
+    data = (setting.captions, setting.descriptions, setting.sentences_from)
+    folders = [own_folder(name) for name in models]
+    if None in folders or not all(name.startswith(BUNDLED) for name in data):
+        raise NotKeyable("models or data that are not the kit's own: sweeps are kept one by one")
+    bundled = of_files(bundled_root() / BUNDLED.rstrip("-"), skip=("models",))
+    return [bundled, *(of_files(folder) for folder in folders if folder is not None)]
+
+
+@kept("scoreboard", RESULTS, _files)
 def measure_models(
-    models: Sequence[str], setting: Setting = LIGHT, n_jobs: int = 2, seed: int = 0
+    models: Sequence[str],
+    setting: Setting = LIGHT,
+    n_jobs: int = 2,
+    seed: int = 0,
+    progress: bool = True,
+    cache: bool = True,
 ) -> dict[str, dict[str, Any]]:
-    """`measure_observations` for several models, so many at a time in processes of their own."""
+    """`measure_observations` for several models, so many at a time in processes of their own.
+
+    Parameters
+    ----------
+    models
+        Names for `load_model`.
+    setting, seed
+        As in `measure_observations`.
+    n_jobs
+        Models at a time.
+    progress
+        Show a bar.
+    cache
+        Look the results up among kept ones, and keep them (`value_nb.cache_info`); False: measure anew.
+    """
     from joblib import Parallel, delayed
 
-    jobs = (delayed(measure_observations)(name, setting, seed=seed) for name in models)
-    return dict(zip(models, Parallel(n_jobs=n_jobs)(jobs), strict=True))
+    jobs = (delayed(measure_observations)(name, setting, seed=seed, cache=cache) for name in models)
+    done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    return dict(zip(models, bar(done, "models (scoreboard)", len(models), progress), strict=True))
 
 
 def _descriptive(model: VLModel, setting: Setting, how: dict[str, Any]) -> dict[str, Any]:

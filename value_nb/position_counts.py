@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from value_nb import crossmodal, reasons
+from value_nb.cache.codecs import PLAIN, TABLE, side_by_side
+from value_nb.cache.remember import kept
 from value_nb.controls import RandomWeights
 from value_nb.curves import title
 from value_nb.data.example import Example, Regions
 from value_nb.layout import PositionClass
 from value_nb.probes.crossmodal import EXCESS, EXPECTED, CrossModalHeads
+from value_nb.progress import bar
 from value_nb.sanity import with_measured_gate
 from value_nb.sweep import sweep
 
@@ -85,8 +88,25 @@ class RegionCounts:
         return plot_region_counts(self)
 
 
+def _apart(found: RegionCounts) -> dict[str, Any]:
+    said = {"model": found.model, "title": found.title, "reason": found.reason}
+    return {"table": found.table, "said": said}
+
+
+CODEC = side_by_side(table=TABLE, said=PLAIN).around(
+    _apart, lambda parts: RegionCounts(parts["table"], **parts["said"])
+)
+"""How it is kept."""
+
+
+@kept("region counts", CODEC)
 def share_by_regions(
-    model: VLModel, examples: Sequence[Example], counts: Sequence[int] | None = None, seed: int = 0
+    model: VLModel,
+    examples: Sequence[Example],
+    counts: Sequence[int] | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    cache: bool = True,
 ) -> RegionCounts:
     """Measure the share of image-to-text heads for the same captions with fewer and fewer regions.
 
@@ -100,6 +120,10 @@ def share_by_regions(
         At most so many regions of each picture; None: six numbers, evenly spaced up to the most there are.
     seed
         Of the random weights and of the intervals.
+    progress
+        Show a bar.
+    cache
+        Look the result up among kept ones, and keep it (`value_nb.cache_info`); False: compute it anew.
 
     Raises
     ------
@@ -116,11 +140,12 @@ def share_by_regions(
         why = f"{model.name} reads the picture's pixels: it has as many positions, whatever the regions"
         cell = pd.DataFrame({"not defined": [why]}, index=pd.Index([model.name], name="model"))
         return RegionCounts(cell, model.name, model.name, why)
-    model = with_measured_gate(model, given, seed)  # once, with all regions
-    for count in chosen:
+    model = with_measured_gate(model, given, seed, cache=cache)  # once, with all regions
+    how: dict[str, Any] = {"progress": False, "seed": seed, "cache": False}  # kept as one
+    for count in bar(chosen, f"{model.name} (region counts)", progress=progress):
         shorter = [with_regions(example, count) for example in given]
         controls = [RandomWeights((seed,))]
-        found = sweep(model, shorter, [CrossModalHeads()], controls=controls, progress=False, seed=seed)
+        found = sweep(model, shorter, [CrossModalHeads()], controls=controls, **how)
         result = found[crossmodal.PROBE]
         if why := crossmodal.nothing(result):
             return RegionCounts(reasons.reason_table(result, why), model.name, model.name, why)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from value_nb import stats
+from value_nb.cache.codecs import TABLE
+from value_nb.cache.remember import kept
 from value_nb.probes.geometry import distance_bin
 from value_nb.probes.region_pairs import Picture, gather
 from value_nb.probes.relations import EDGES
 from value_nb.probes.spans import place, pool_attention, regions
+from value_nb.progress import bar
 from value_nb.sums import ImageSums
 
 if TYPE_CHECKING:
@@ -43,8 +46,15 @@ class _Pair:
     group: tuple[str, int]
 
 
+@kept("relation heads", TABLE)
 def relation_heads(
-    model: VLModel, examples: Sequence[Example], k: int = 8, edges: Sequence[float] = EDGES, seed: int = 0
+    model: VLModel,
+    examples: Sequence[Example],
+    k: int = 8,
+    edges: Sequence[float] = EDGES,
+    seed: int = 0,
+    progress: bool = True,
+    cache: bool = True,
 ) -> pd.DataFrame:
     """For each frequent predicate the head that gives most along it, beside pairs without a relation.
 
@@ -66,6 +76,10 @@ def relation_heads(
         Of the distance bins, in shares of the picture's diagonal.
     seed
         Of the intervals.
+    progress
+        Show a bar.
+    cache
+        Look the table up among kept results, and keep it (`value_nb.cache_info`); False: compute it anew.
 
     Returns
     -------
@@ -84,7 +98,7 @@ def relation_heads(
     if not stacks:
         why = f"{model.name} has no attention from region to region ({DIRECTION})"
         return pd.DataFrame({"not defined": [why]}, index=pd.Index([model.name], name="model"))
-    sums = _collect(model, examples, tuple(edges))
+    sums = _collect(model, examples, tuple(edges), progress)
     counts = {split: _counts(sums[split]) for split in (CHOSEN_ON, SHOWN_ON)}
     if missing := [split for split, found in counts.items() if not set(found) - {NONE}]:
         raise ValueError(f"no related pair in {', '.join(missing)}; pass examples of 'val' and 'test'")
@@ -167,7 +181,7 @@ def _images(sums: ImageSums, predicate: str) -> int:
 
 
 def _collect(
-    model: VLModel, examples: Sequence[Example], edges: tuple[float, ...]
+    model: VLModel, examples: Sequence[Example], edges: tuple[float, ...], progress: bool
 ) -> dict[str, dict[str, ImageSums]]:
     """split -> stack -> sums by (predicate, bin) of `(layer, head, way)`."""
     stacks = [stack for stack, there in model.directions.items() if DIRECTION in there]
@@ -175,7 +189,8 @@ def _collect(
     first = {one.image_id: one for one in reversed([e for e in examples if e.split in sums and e.regions])}
     pictures = {picture.id: picture for picture in gather(first.values())}
     chosen = [first[name] for name in pictures]
-    for start in range(0, len(chosen), BATCH):
+    starts = range(0, len(chosen), BATCH)
+    for start in bar(starts, f"{model.name} (relation heads)", progress=progress):
         batch = chosen[start : start + BATCH]
         for split, stack, image, group, values in _batch(model, batch, pictures, edges):
             sums[split][stack].add(group, [image], values[None])

@@ -19,8 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from value_nb import estimates, quality_gate, seeds
+from value_nb.cache.codecs import PLAIN
+from value_nb.cache.remember import remembered
+from value_nb.cache.remember import said as said_of
 from value_nb.controls import Mismatched
 from value_nb.data.example import Example
+from value_nb.progress import bar
 from value_nb.quality_gate import MEASURED, MET, NOT_DEFINED, NOT_MEASURED, NOT_MET, UNDECIDED
 from value_nb.stats import REPLICATES
 
@@ -166,6 +170,7 @@ def sanity_gate(
     seed: int = 0,
     batch_size: int = 32,
     progress: bool = False,
+    cache: bool = True,
 ) -> SanityGate:
     """Ask a model whether it can tell captions that belong to a picture from those that do not.
 
@@ -193,6 +198,8 @@ def sanity_gate(
         Examples run at once. It costs up to four passes over n captions.
     progress
         Show a bar.
+    cache
+        Look the gate up among kept results, and keep it (`value_nb.cache_info`); False: measure it anew.
 
     Returns
     -------
@@ -215,7 +222,28 @@ def sanity_gate(
     if len({example.image_id for example in sample}) < 2:
         reason = "There are fewer than two pictures with regions, so no caption can be put to another one."
         return _gate(model, sample, seed, NOT_MEASURED, reason)
-    return _measured(model, sample, seed, batch_size, progress)
+    return remembered(
+        "sanity gate",
+        lambda: _depends_on(model, sample, seed, batch_size),
+        lambda: _measured(model, sample, seed, batch_size, progress),
+        PLAIN.around(lambda gate: gate.record, SanityGate.from_record),
+        {"model": model.name, "data": said_of(sample), "n": len(sample)},
+        cache,
+    )
+
+
+def _depends_on(model: VLModel, sample: Sequence[Example], seed: int, batch_size: int) -> list[Any]:
+    """The parts of a gate's key: of the data only the captions that are asked about."""
+    from value_nb.cache import keys
+
+    pixels = model.picture_input == "pixels"
+    return [
+        keys.of_model(model),
+        keys.of_examples(sample, pixels),
+        seed,
+        batch_size,
+        keys.of_code(sanity_gate),
+    ]
 
 
 def drawn(data: Sequence[Example], n: int, seed: int) -> list[Example]:
@@ -240,6 +268,7 @@ def settled(
     seed: int = 0,
     batch_size: int = 32,
     progress: bool = False,
+    cache: bool = True,
 ) -> dict[str, Any]:
     """What stands under "gate" in the meta of a sweep's results; measured now where that is due.
 
@@ -248,6 +277,8 @@ def settled(
     gate
         "auto": measured for a trained model that sees pictures and has neither card nor gate. True: measured
         in any case. False: not measured. A gate: taken as it is.
+    cache
+        As in `sanity_gate`.
 
     Raises
     ------
@@ -260,7 +291,8 @@ def settled(
     if not isinstance(gate, bool) and gate != "auto":
         raise ValueError(f"gate={gate!r}; expected 'auto', True, False or a gate from value_nb.sanity_gate")
     if gate is True or (gate == "auto" and is_due(model)):
-        return sanity_gate(model, data, seed=seed, batch_size=batch_size, progress=progress).record
+        how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "cache": cache}
+        return sanity_gate(model, data, seed=seed, **how).record
     return quality_gate.of_model(model)
 
 
@@ -271,12 +303,18 @@ def is_due(model: VLModel) -> bool:
 
 
 def with_measured_gate(
-    model: VLModel, data: Sequence[Example], seed: int = 0, batch_size: int = 32, progress: bool = False
+    model: VLModel,
+    data: Sequence[Example],
+    seed: int = 0,
+    batch_size: int = 32,
+    progress: bool = False,
+    cache: bool = True,
 ) -> VLModel:
     """The model with its gate in the card, measured now where "auto" would; else the model itself."""
     if not is_due(model):
         return model
-    return model.with_card(sanity_gate(model, data, seed=seed, batch_size=batch_size, progress=progress))
+    how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "cache": cache}
+    return model.with_card(sanity_gate(model, data, seed=seed, **how))
 
 
 def _measured(
@@ -287,12 +325,12 @@ def _measured(
     apart = [replace(example, split="") for example in sample]  # nothing is learned: any two may be swapped
     others = [*Mismatched(seed, false_by_gold=False).swapped(apart, "caption")]
     matching = words = None
-    with torch.no_grad(), _bar(model, sample, progress) as bar:
+    with torch.no_grad(), _bar(model, sample, progress) as moved:
         missing = _missing_heads(model, sample[0])
         if "matching" not in missing:
-            matching = _auc(model, sample, others, seed, batch_size, bar)
+            matching = _auc(model, sample, others, seed, batch_size, moved)
         if "words" not in missing:
-            words = _words(model, sample, others, seed, batch_size, bar)
+            words = _words(model, sample, others, seed, batch_size, moved)
     right, other, gain = words or (None, None, None)
     verdict, reason, note = _judged(model, matching, gain, missing)
     made = _gate(model, sample, seed, verdict, reason)
@@ -325,7 +363,7 @@ def _missing_heads(model: VLModel, example: Example) -> Heads:
 
 
 def _auc(
-    model: VLModel, own: list[Example], others: list[Example], seed: int, batch_size: int, bar: Any
+    model: VLModel, own: list[Example], others: list[Example], seed: int, batch_size: int, moved: Any
 ) -> Measure:
     """Logits, not probabilities: these round to one, and to ties, where a model is sure."""
     pairs = [*own, *others]
@@ -334,13 +372,13 @@ def _auc(
     for rows in _batches(pairs, batch_size):
         outputs = model.run(model.prepare([pairs[row] for row in rows]))
         score[rows] = model._matching_logits(outputs).detach().double().cpu().numpy()
-        bar.update(len(rows))
+        moved.update(len(rows))
     images = np.array([example.image_id for example in pairs])
     return _measure(estimates.auc(score, match, images, seed, REPLICATES).row)
 
 
 def _words(
-    model: VLModel, own: list[Example], others: list[Example], seed: int, batch_size: int, bar: Any
+    model: VLModel, own: list[Example], others: list[Example], seed: int, batch_size: int, moved: Any
 ) -> tuple[Measure, Measure, Measure] | None:
     """Right, with another picture, difference; None where no caption has a content word."""
     asked = [(k, word) for k, example in enumerate(own) if (word := _content_word(example, seed)) is not None]
@@ -354,7 +392,7 @@ def _words(
         for rows in _batches(examples, batch_size):
             said = model.masked_words([examples[r] for r in rows], [words[r] for r in rows], batch_size)
             correct[rows] = said.correct
-            bar.update(len(rows))
+            moved.update(len(rows))
         found.append(estimates.mean_of(correct, images, seed, REPLICATES))
     right, other = found
     return _measure(right.row), _measure(other.row), _measure((right - other).row)
@@ -458,9 +496,7 @@ def _batches(examples: Sequence[Example], size: int) -> Iterator[list[int]]:
 
 
 def _bar(model: VLModel, sample: list[Example], progress: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(total=4 * len(sample), desc=f"{model.name} (sanity gate)", disable=not progress, leave=False)
+    return bar(label=f"{model.name} (sanity gate)", total=4 * len(sample), progress=progress)
 
 
 def _place(name: str, seed: int) -> float:

@@ -107,26 +107,34 @@ def replicate_sums(
     ValueError
         When ids and rows do not correspond, or an id comes twice.
     """
-    _check(sums, image_ids)
+    return _replicated([np.asarray(sums)], image_ids, seed, replicates)[0]
+
+
+def _replicated(
+    tables: Sequence[np.ndarray], image_ids: Sequence[str], seed: int, replicates: int
+) -> list[np.ndarray]:
+    """`replicate_sums` of several tables over the same images; read a block of images at a time."""
+    for table in tables:
+        _check(table, image_ids)
     order = np.argsort(np.asarray(image_ids, dtype=str), kind="stable")
-    flat = np.asarray(sums, dtype=np.float64).reshape(len(order), -1)[order]
+    flat = [table.reshape(len(order), -1) for table in tables]
     weights = poisson_weights([image_ids[i] for i in order], seed, replicates)
-    total = np.zeros((replicates, flat.shape[1]))
-    for start in range(0, len(flat), BLOCK):
+    total = np.zeros((replicates, sum(table.shape[1] for table in flat)))
+    for start in range(0, len(order), BLOCK):
         block = slice(start, start + BLOCK)
-        total += weights[block].T.astype(np.float64) @ flat[block]
-    return total.reshape(replicates, *np.shape(sums)[1:])
+        rows = np.concatenate([table[order[block]] for table in flat], axis=1, dtype=np.float64)
+        total += weights[block].T.astype(np.float64) @ rows
+    ends = np.cumsum([table.shape[1] for table in flat])[:-1]
+    parts = np.split(total, ends, axis=1)
+    return [p.reshape(replicates, *t.shape[1:]) for p, t in zip(parts, tables, strict=True)]
 
 
 def replicate_ratios(
     num: np.ndarray, den: np.ndarray, image_ids: Sequence[str], *, seed: int, replicates: int = REPLICATES
 ) -> np.ndarray:
     """Sum of weight * `num` over sum of weight * `den`: `(replicate, cell, ...)`, nan for 0 / 0."""
-    both = np.stack(
-        [np.asarray(num, dtype=np.float64), np.broadcast_to(den, np.shape(num)).astype(np.float64)], axis=1
-    )
-    totals = replicate_sums(both, image_ids, seed=seed, replicates=replicates)
-    return _ratio(totals[:, 0], totals[:, 1])
+    both = [np.asarray(num), np.broadcast_to(den, np.shape(num))]
+    return _ratio(*_replicated(both, image_ids, seed, replicates))
 
 
 def ratio_interval(
@@ -299,7 +307,10 @@ def _poisson_thresholds() -> np.ndarray:
 
 def _total_ratio(num: np.ndarray, den: np.ndarray, image_ids: Sequence[str]) -> np.ndarray:
     order = np.argsort(np.asarray(image_ids, dtype=str), kind="stable")
-    return _ratio(num[order].sum(axis=0), np.broadcast_to(den, num.shape)[order].sum(axis=0))
+    den = np.broadcast_to(den, num.shape)
+    if (order[1:] > order[:-1]).all():  # in order already: no copy
+        return _ratio(num.sum(axis=0), den.sum(axis=0))
+    return _ratio(num[order].sum(axis=0), den[order].sum(axis=0))
 
 
 def _ratio(num: np.ndarray, den: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ RC: dict[str, Any] = {
     "lines.linewidth": 1.8,
     "legend.frameon": False,
     "figure.dpi": 110,
+    "text.parse_math": False,  # a caption with two dollar signs holds no formula
 }
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
+
+LIMIT = 2**23  # bytes of sums and counts that an accumulator holds in memory
+PIECE = 1024  # images whose rows are brought in order at one time
 
 
 class ImageSums:
     """For each key (a layer, for instance) and image: the sum of values and how many there were.
 
     Adding is the only thing that happens to it, so accumulators of shards merge in any order. Sums are
-    float64: another order of the captions of one image can move a sum by rounding (1e-16 of its size).
+    float64: another order of the captions of one image can move a sum by rounding (1e-16 of its size). What
+    is larger than `LIMIT` lies in files without a name in the temporary folder, which go with it, so that
+    memory does not grow with the number of images; its arrays look as they always do.
 
     Examples
     --------
@@ -66,20 +73,30 @@ class ImageSums:
     def merge(self, other: ImageSums) -> ImageSums:
         """A new accumulator with what both hold; neither is changed. Associative and commutative."""
         merged = ImageSums()
-        for part in (self, other):
-            for key, store in part._sums.items():
-                rows = merged._rows_of(list(part._rows))
-                target = merged._store(key, store.shape[2:])
-                target[:, rows] += store[:, : len(rows)]
+        merged.absorb(self)
+        merged.absorb(other)
         return merged
+
+    def absorb(self, other: ImageSums) -> None:
+        """Add what another accumulator holds, which is left as it is; costs what the other one holds."""
+        rows = self._rows_of(other._rows)
+        for key, store in other._sums.items():
+            there = min(store.shape[1], len(rows))  # the last images may have come under other keys alone
+            target = self._store(key, store.shape[2:])
+            target[:, rows[:there]] += store[:, :there]
 
     def table(self, key: Hashable) -> tuple[list[str], np.ndarray, np.ndarray]:
         """(image ids sorted, sums `(image, cell, ...)`, counts of the same shape) of one key."""
         if key not in self._sums:
             raise KeyError(f"nothing was added under {key!r}; keys: {self.keys}")
         ids = self.image_ids
-        store = self._store(key, self._sums[key].shape[2:])[:, [self._rows[i] for i in ids]]
-        return ids, store[0], store[1]
+        store = self._store(key, self._sums[key].shape[2:])
+        rows = np.array([self._rows[i] for i in ids], dtype=np.intp)
+        found = _zeros((2, len(ids), *store.shape[2:]))
+        for start in range(0, len(ids), PIECE):
+            piece = slice(start, start + PIECE)
+            found[:, piece] = store[:, rows[piece]]
+        return ids, found[0], found[1]
 
     def _rows_of(self, image_ids: Iterable[str]) -> np.ndarray:
         rows = self._rows
@@ -89,12 +106,26 @@ class ImageSums:
         """The array of a key, with room for all images known so far."""
         store = self._sums.get(key)
         if store is None:
-            store = np.zeros((2, max(len(self._rows), 16), *cells))
+            store = self._room((2, max(len(self._rows), 16), *cells))
         if store.shape[2:] != cells:
             raise ValueError(f"values of shape {cells} under {key!r}, which holds {store.shape[2:]}")
         if store.shape[1] < len(self._rows):
-            larger = np.zeros((2, max(2 * store.shape[1], len(self._rows)), *cells))
+            larger = self._room((2, max(2 * store.shape[1], len(self._rows)), *cells))
             larger[:, : store.shape[1]] = store
             store = larger
         self._sums[key] = store
         return store
+
+    def _room(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Zeros, in memory as long as all arrays together stay below the limit."""
+        return _zeros(shape, LIMIT - sum(store.nbytes for store in self._sums.values()))
+
+
+def _zeros(shape: tuple[int, ...], room: int | None = None) -> np.ndarray:
+    """An array of zeros; in a file without a name where it takes more than `room` bytes (None: the limit)."""
+    if 8 * int(np.prod(shape)) <= (LIMIT if room is None else room):
+        return np.zeros(shape)
+    with tempfile.TemporaryFile(prefix="value_nb-sums-") as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is an OSError now, and no crash later
+            os.posix_fallocate(file.fileno(), 0, 8 * int(np.prod(shape)))
+        return np.asarray(np.memmap(file, dtype=np.float64, mode="w+", shape=shape))

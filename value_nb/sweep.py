@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from value_nb.collecting import Collected, collect
+from value_nb.batches import BatchSize, settled
+from value_nb.collecting import Collected
 from value_nb.controls import AsIs, Condition, Control, NotPossible, Opened
 from value_nb.probes.base import Probe
+from value_nb.progress import bar
 from value_nb.provenance import record, training_seed
+from value_nb.shards import Compute, Journal, collect_shards, here
 from value_nb.stats import REPLICATES
+from value_nb.sweep_cache import Kept
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -25,15 +31,23 @@ def sweep(
     model: VLModel,
     data: Iterable[Example],
     probes: Sequence[Probe],
-    batch_size: int = 32,
+    batch_size: BatchSize = 32,
     controls: Choice = "default",
     progress: bool = True,
     seed: int = 0,
     gate: Literal["auto"] | bool | SanityGate = "auto",
+    cache: bool = True,
+    client: Any = None,
 ) -> Results:
     """Put any number of questions to a model in one pass over the data, and one pass for each control.
 
-    Batch size and order of the examples do not matter, but for a model's own rounding in other shapes.
+    Batch size and order of the examples do not matter, but for rounding: a model's own in other shapes, and
+    that of sums over the captions of an image.
+
+    The results are kept (`value_nb.cache_info` lists them) and found again when the same is asked: model,
+    weights, data, probes, controls, batch size, seed and code. A sweep that was cut off, by a kill or a full
+    disk, goes on after the last part that was written (256 examples each, written every five seconds), with
+    the same numbers as if nothing had happened.
 
     Parameters
     ----------
@@ -45,7 +59,7 @@ def sweep(
     probes
         Templates, with different names; they are left as they are.
     batch_size
-        Examples run at once.
+        Examples run at once; "auto": as many as memory easily holds, up to 32 on a CPU and 256 on a GPU.
     controls
         "default": those each probe names; "none"; or a list, for instance `[RandomWeights(), Mismatched()]`.
     progress
@@ -57,6 +71,15 @@ def sweep(
         measured on at most 200 captions (`value_nb.sanity_gate`) for a trained model that sees pictures and
         has no quality card; never for random weights, or where something was taken away. True: in any case.
         False: not at all. Or a gate that was measured before, so that a second sweep does not do it again.
+    cache
+        Whether to look for these results, or for finished parts of them, and to keep them. Neither is done
+        for a stream (anything but a sequence), or where a probe or a control cannot be told from another
+        one, as its source cannot be had. The environment variable VALUE_NB_CACHE names the folder, or "off".
+    client
+        A `distributed.Client`: parts of 256 examples go to the workers of its Dask cluster, which hold the
+        model once each, and partial results are added up here in order (`value_nb.distributed`). Features for
+        classifiers come back as well, and lie here, beyond the `limit` of the probe on disk. Results
+        that were kept are found with or without it.
 
     Returns
     -------
@@ -67,34 +90,124 @@ def sweep(
     ------
     ValueError
         For probes of one name, an unknown choice of controls, a control that no probe supports, a batch
-        size below 1, another choice of gate, or a gate of another model.
+        size below 1, another choice of gate, a gate of another model, or what is no client.
+    ImportError
+        For a client where the package distributed is missing.
     """
-    from value_nb.result import Results
-
     _check_probes(probes)
+    batch_size, data = settled(model, data, batch_size)
+    if client is not None:
+        from value_nb.distributed import checked
+
+        client = checked(client)
     reasons = {probe.name: probe.not_defined(model) for probe in probes}
     fit = [probe for probe in probes if reasons[probe.name] is None]
     plan, skipped = _plan(fit, controls, seed)
     once = len(plan) < 2 and not any(probe.prepares for probe in fit)
     examples: Any = data if isinstance(data, Sequence) or once else list(data)
-    examples, entry = _gate(model, examples, gate, bool(fit), batch_size, progress, seed)
-    prepared = {probe.name: probe.fresh(seed).prepare(examples) for probe in fit}
+    kept = Kept.of(cache and examples is data, model, examples, probes, plan, skipped, batch_size, seed, gate)
+    found = kept.results()
+    if found is not None:
+        return found
+    journal = kept.journal()
+    examples, entry = _gate(model, examples, gate, bool(fit), batch_size, progress, seed, journal)
+    run = _Run(model, examples, fit, batch_size, progress, seed, client, journal, len(plan))
     books = {p.name: _Book(p, model, reasons[p.name], seed, skipped.get(p.name, []), entry) for p in probes}
-    for condition, asked in plan.items():
+    for number, (condition, asked) in enumerate(plan.items()):
         try:
-            opened = condition.open(model, examples)
+            met = run.condition(number, condition, asked)
         except NotPossible as problem:
             _skip(problem, [books[probe.name] for probe in asked], chosen=controls != "default")
             continue
-        ready = [prepared[probe.name].fresh(seed) for probe in asked]
-        collected = collect(opened.model, opened.examples, ready, batch_size, progress, opened.label)
-        for probe in collected.probes:
-            books[probe.name].enter(opened, collected, probe)
-    return Results({name: book.result() for name, book in books.items()})
+        for probe in asked:
+            books[probe.name].enter(met)
+    return kept.keep({name: book.result() for name, book in books.items()})
+
+
+class _Run:
+    """The passes of one sweep."""
+
+    def __init__(
+        self,
+        model: VLModel,
+        examples: Any,
+        fit: Sequence[Probe],
+        batch_size: int,
+        progress: bool,
+        seed: int,
+        client: Any,
+        journal: Journal,
+        passes: int,
+    ) -> None:
+        self.model, self.examples, self.fit, self.passes = model, examples, fit, passes
+        self.batch_size, self.progress, self.seed = batch_size, progress, seed
+        self.client, self.journal = client, journal
+
+    @cached_property
+    def prepared(self) -> dict[str, Probe]:
+        """Each probe, having looked over the examples; only where a pass is still to be done."""
+        return {probe.name: probe.fresh(self.seed).prepare(self.examples) for probe in self.fit}
+
+    def condition(self, number: int, condition: Condition, asked: Sequence[Probe]) -> dict[str, Any]:
+        """What came of one condition: rows by probe and where they are from, kept or computed.
+
+        NotPossible where the data cannot give it.
+        """
+        name = f"{number:03d}"
+        found: dict[str, Any] | None = self.journal.get(name)
+        if found is not None:
+            return found
+        opened = condition.open(self.model, self.examples)
+        probes = [self.prepared[probe.name].fresh(self.seed) for probe in asked]
+        met = _met(opened, self._collect(name, number, opened, probes))
+        self.journal.add(name, lambda: met, instead_of=f"{name}-")
+        return met
+
+    def _collect(self, name: str, number: int, opened: Opened, probes: Sequence[Probe]) -> Collected:
+        examples = opened.examples
+        total = len(examples) if isinstance(examples, Sequence) else None
+        label = f"{self.model.name} ({'sweep' if opened.label == 'none' else opened.label}"
+        label += f", pass {number + 1} of {self.passes})" if self.passes > 1 else ")"
+        with (
+            bar(label=label, total=total, progress=self.progress, unit=" pairs") as moved,
+            self._where(opened.model, probes, moved) as compute,
+        ):
+            return collect_shards(examples, probes, compute, self.journal, name, moved)
+
+    def _where(self, model: VLModel, probes: Sequence[Probe], moved: Any) -> AbstractContextManager[Compute]:
+        if self.client is None:
+            return nullcontext(here(model, probes, self.batch_size, moved))
+        from value_nb.distributed import there
+
+        return there(self.client, model, probes, self.batch_size, moved)
+
+
+def _met(opened: Opened, collected: Collected) -> dict[str, Any]:
+    """What came of one condition, as plain values."""
+    return {
+        "shared": {
+            "weights": opened.model.weights,
+            "control": opened.label,
+            "data": collected.data,
+            "split": collected.split,
+            "seed": training_seed(opened.model),
+        },
+        "note": opened.note,
+        "n": collected.n,
+        "n_images": collected.n_images,
+        "rows": {probe.name: probe.rows(replicates=REPLICATES) for probe in collected.probes},
+    }
 
 
 def _gate(
-    model: VLModel, examples: Any, gate: Any, asked: bool, batch_size: int, progress: bool, seed: int
+    model: VLModel,
+    examples: Any,
+    gate: Any,
+    asked: bool,
+    batch_size: int,
+    progress: bool,
+    seed: int,
+    journal: Journal,
 ) -> tuple[Any, dict[str, Any]]:
     """The examples, and what is known of the model: measured now where that is due and a probe will run.
 
@@ -102,13 +215,18 @@ def _gate(
     """
     from value_nb.sanity import EXAMPLES, is_due, settled
 
+    found: dict[str, Any] | None = journal.get("gate")
+    if found is not None:
+        return examples, found
     head = examples
     if asked and not isinstance(examples, Sequence) and (gate is True or (gate == "auto" and is_due(model))):
         rest = iter(examples)
         head = list(islice(rest, EXAMPLES))
         examples = chain(head, rest)
     choice = gate if asked or not (gate is True or gate == "auto") else False
-    return examples, settled(model, head, choice, seed, batch_size, progress)
+    entry = settled(model, head, choice, seed, batch_size, progress)
+    journal.add("gate", lambda: entry)
+    return examples, entry
 
 
 def _skip(problem: NotPossible, books: Sequence[_Book], chosen: bool) -> None:
@@ -180,23 +298,16 @@ class _Book:
         self.gate = gate
         self.template, self.model, self.reason, self.seed = probe, model, reason, seed
         self.skipped, self.notes, self.rows = list(skipped), dict[str, str](), list[dict[str, Any]]()
-        self.seen: Collected | None = None
+        self.seen: Mapping[str, Any] | None = None
 
-    def enter(self, opened: Opened, collected: Collected, probe: Probe) -> None:
-        """Add the rows of one condition."""
+    def enter(self, met: Mapping[str, Any]) -> None:
+        """Add the rows of one condition, as `_met` gives them."""
+        shared = {"model": self.model.name, **met["shared"]}
         if self.seen is None:
-            self.seen = collected
-        if opened.note:
-            self.notes[opened.label] = opened.note
-        shared = {
-            "model": self.model.name,
-            "weights": opened.model.weights,
-            "control": opened.label,
-            "data": collected.data,
-            "split": collected.split,
-            "seed": training_seed(opened.model),
-        }
-        self.rows += [shared | row for row in probe.rows(replicates=REPLICATES)]
+            self.seen = {**shared, **met}
+        if met["note"]:
+            self.notes[shared["control"]] = met["note"]
+        self.rows += [shared | row for row in met["rows"][self.template.name]]
 
     def result(self) -> Result:
         """The finished result."""
@@ -209,12 +320,8 @@ class _Book:
 
     def _meta(self) -> dict[str, Any]:
         seen = self.seen
-        known = {
-            "data": seen.data if seen else None,
-            "split": seen.split if seen else None,
-            "n": seen.n if seen else 0,
-            "n_images": seen.n_images if seen else 0,
-        }
+        nothing = {"data": None, "split": None, "n": 0, "n_images": 0}
+        known = {name: seen[name] if seen else value for name, value in nothing.items()}
         return record(self.model, known, self.seed, gate=self.gate) | {
             "title": self.template.title,
             "question": self.template.question,

@@ -1,7 +1,7 @@
 // Runs in JupyterLab's page before its own code; needs --LabApp.expose_app_in_browser=True.
 (() => {
   const CONTROLS = '.noUi-handle, .widget-dropdown select, .widget-select select, .widget-toggle-buttons';
-  const FIGURES = 'img, canvas, svg';
+  const FIGURES = 'img, canvas, svg, [data-figure]';  // [data-figure]: a view made of elements
   const shown = e => { const r = e.getBoundingClientRect(); return r.width > 0 && r.height > 0; };
   const big = e => { const r = e.getBoundingClientRect(); return r.width > 40 && r.height > 40; };
   const hash = data => { let h = 2166136261; for (const d of data) { h ^= d; h = Math.imul(h, 16777619); } return h >>> 0; };
@@ -9,7 +9,7 @@
 
   // The pixels of a picture as decoded, null while it is still decoding.
   const pixels = e => {
-    if (e.tagName.toLowerCase() === 'svg') return 'svg' + text(e.outerHTML);
+    if (e.tagName.toLowerCase() === 'svg' || e.dataset.figure) return 'svg' + text(e.outerHTML);
     if (e.tagName === 'IMG' && !(e.complete && e.naturalWidth)) return null;
     const w = e.naturalWidth || e.width, h = e.naturalHeight || e.height;
     const canvas = document.createElement('canvas'); canvas.width = w; canvas.height = h;

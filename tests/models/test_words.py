@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,10 @@ def test_a_vocabulary_without_mask_is_refused() -> None:
     vocabulary = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}
     with pytest.raises(ValueError, match=r"no \[MASK\]"):
         WordPieces(Tokenizer(WordPiece(vocabulary, unk_token="[UNK]")))
+
+
+def test_a_copy_in_another_process_finds_the_same_pieces() -> None:
+    words = tiny_words()
+    other = pickle.loads(pickle.dumps(words))
+    assert other.sentence(("umbrella", "trombonist")) == words.sentence(("umbrella", "trombonist"))
+    assert other.pieces.cache_info().currsize == 2 == words.pieces.cache_info().currsize

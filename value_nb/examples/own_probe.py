@@ -37,7 +37,7 @@ class Spread(Probe):
         self._sums = ImageSums()
 
     def _absorb(self, other: Self) -> None:
-        self._sums = self._sums.merge(other._sums)
+        self._sums.absorb(other._sums)
 
     def needs(self, model: VLModel) -> Needs:
         """The maps from words to regions, in the stacks that have them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -32,7 +33,17 @@ class WordPieces:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.cls, self.sep, self.pad, self.mask, self.unknown = map(self._special, SPECIALS.values())
+        self._remember()
+
+    def _remember(self) -> None:
         self.pieces = lru_cache(maxsize=50_000)(self._pieces)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "pieces"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._remember()
 
     @classmethod
     def load(cls, directory: Path | str) -> WordPieces:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from value_nb.controls import Control
     from value_nb.data.example import Example
@@ -125,6 +125,20 @@ class Probe(ABC):
         new.seed = self.seed if seed is None else seed
         new._start()
         return new
+
+    def state(self) -> dict[str, Any]:
+        """What it has seen, so that a sweep which was cut off goes on, and other machines can take part.
+
+        By default all attributes whose names begin with "_". It may hold numbers, texts, arrays, tensors,
+        lists, tuples, sets, dicts, and the kit's own `ImageSums`, `FeatureStore` and other classes;
+        override it, and `restore`, for anything else and to leave out what belongs to the batch at hand.
+        """
+        return {name: value for name, value in vars(self).items() if name.startswith("_")}
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Take over the `state` of a probe with the same settings; returns the probe itself."""
+        vars(self).update(state)
+        return self
 
     def settings(self) -> dict[str, Any]:
         """Its public attributes, which with the data determine the result."""

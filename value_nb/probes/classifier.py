@@ -160,6 +160,10 @@ class ClassifierProbe(Probe):
         self._store = FeatureStore(self.limit, self.dtype)
         self._current = None
 
+    def state(self) -> dict[str, Any]:
+        """Items and features; the batch at hand goes."""
+        return {"_table": self._table, "_store": self._store}
+
     def _absorb(self, other: Self) -> None:
         self._table.absorb(other._table)
         self._store.absorb(other._store)

@@ -90,8 +90,12 @@ class CoreferenceAttention(Probe):
         self._heads: dict[Key, list[Looks]] = {}
         self._batch: tuple[Layout | None, Placed | None] = (None, None)
 
+    def state(self) -> dict[str, Any]:
+        """Mentions and what they look at; the batch at hand goes."""
+        return {"_mentions": self._mentions, "_heads": self._heads}
+
     def _absorb(self, other: Self) -> None:
-        self._mentions = [*self._mentions, *other._mentions]
+        self._mentions.extend(other._mentions)
         for key, looks in other._heads.items():
             self._heads.setdefault(key, []).extend(looks)
 

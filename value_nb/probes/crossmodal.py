@@ -77,8 +77,8 @@ class CrossModalHeads(Probe):
         self._expected = ImageSums()
 
     def _absorb(self, other: Self) -> None:
-        self._sums = self._sums.merge(other._sums)
-        self._expected = self._expected.merge(other._expected)
+        self._sums.absorb(other._sums)
+        self._expected.absorb(other._expected)
 
     def needs(self, model: VLModel) -> Needs:
         """The blocks from one modality to the other and, to set specials apart, to itself."""
@@ -143,9 +143,7 @@ def measures(
     """
     query, key = direction.split("->")
     member = {s: _members(kinds[s].to(blocks[direction].device), s) for s in (query, key)}
-    across, within = (
-        (blocks[f"{query}->{s}"].detach().float() @ member[s][:, None].float()).double() for s in (key, query)
-    )  # (example, head, query, specials)
+    across, within = (_given(blocks[f"{query}->{s}"], member[s]) for s in (key, query))
     total = (across + within)[..., 1]
     on_specials = (across + within)[..., 0] - total
     mass = _stack([across[..., 0], across[..., 1] / total.clamp(min=1e-300)])
@@ -218,6 +216,15 @@ def _stack(parts: Sequence[Tensor]) -> Tensor:
 def _members(kinds: Tensor, stream: str) -> Tensor:
     """`(example, position, specials)` bool: the positions that count to a stream under each treatment."""
     return _stack([kinds != PositionClass.PAD, kinds == _OWN[stream]])
+
+
+def _given(block: Tensor, member: Tensor) -> Tensor:
+    """`(example, head, query, specials)` float64: what each query gives to the members of a stream.
+
+    One product for each example, of all its heads and queries.
+    """
+    rows = block.detach().float().flatten(1, 2)
+    return (rows @ member.float()).double().unflatten(1, block.shape[1:3])
 
 
 def _complete(kinds: Mapping[str, Tensor]) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -158,6 +159,20 @@ class FeatureStore:
             for chunk in shelf.chunks(other.dtype):
                 self.append(key, ids[start : start + len(chunk)], chunk)
                 start += len(chunk)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything it holds, read back from disk: a copy in another process has its own folder."""
+        rows = [(key, *self._arrived(shelf)) for key, shelf in self._shelves.items()]
+        return {"limit": self.limit, "dtype": self.dtype, "rows": rows}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["limit"], state["dtype"])  # type: ignore[misc]
+        for key, ids, values in state["rows"]:
+            self.append(key, ids, values)
+
+    def _arrived(self, shelf: _Shelf) -> tuple[np.ndarray, np.ndarray]:
+        ids = np.concatenate([*shelf.ids, np.zeros(0, dtype=np.uint64)])
+        return ids, np.concatenate([*shelf.chunks(self.dtype)])
 
     def _spill(self) -> None:
         """Move what is in memory to the end of each key's file."""

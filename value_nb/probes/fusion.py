@@ -10,7 +10,7 @@ import numpy as np
 
 from value_nb import stats
 from value_nb.agreement import ami, contingency, nmi
-from value_nb.kmeans import RESTARTS, centred, two_means
+from value_nb.kmeans import RESTARTS, Products, centred, split, two_means
 from value_nb.layout import PositionClass
 from value_nb.probes.base import Needs, Probe
 from value_nb.probes.sample import Positions, PositionSample
@@ -91,8 +91,8 @@ class FusionDegree(Probe):
         self._sample = PositionSample(self.sample_size, self.seed)
 
     def _absorb(self, other: Self) -> None:
-        self._sums = self._sums.merge(other._sums)
-        self._sample = self._sample.merge(other._sample)
+        self._sums.absorb(other._sums)
+        self._sample.absorb(other._sample)
 
     def needs(self, model: VLModel) -> Needs:
         """Hidden states of the stack that holds both streams."""
@@ -127,9 +127,10 @@ class FusionDegree(Probe):
             return values
         states, valid = points.states[both], chosen[both]
         ids = [points.ids[i] for i in both.tolist()]
-        clusters = two_means(states, valid, ids, seed=self.seed, restarts=self.restarts).labels
+        products = Products(centred(states, valid))  # both measures need them
+        clusters = split(products, valid, ids, self.seed, self.restarts).labels
         table = contingency(*(x.cpu().numpy() for x in (clusters, points.is_image[both], valid)))
-        values[both.cpu().numpy()] = np.stack([nmi(table), ami(table), effective_rank(states, valid)], axis=1)
+        values[both.cpu().numpy()] = np.stack([nmi(table), ami(table), _rank(products)], axis=1)
         return values
 
     def rows(self, *, replicates: int = stats.REPLICATES) -> list[dict[str, Any]]:
@@ -155,12 +156,16 @@ def effective_rank(states: Tensor, valid: Tensor) -> np.ndarray:
     `(set,)` float64 between 1 and min(positions - 1, width); 0 where all states are the same. Higher:
     spread over more directions.
     """
+    return _rank(Products(centred(states, valid)))
+
+
+def _rank(products: Products) -> np.ndarray:
+    """`effective_rank` of points whose inner products are there already."""
     import torch
 
-    points = centred(states, valid)
-    wide = points.shape[1] <= points.shape[2]
-    products = points @ points.transpose(1, 2) if wide else points.transpose(1, 2) @ points
-    variances = torch.linalg.eigvalsh(products).clamp(min=0).cpu().numpy()
+    points, gram = products.points, products.gram
+    products_ = points.transpose(1, 2) @ points if gram is None else gram
+    variances = torch.linalg.eigvalsh(products_).clamp(min=0).cpu().numpy()
     total = variances.sum(axis=1, keepdims=True)
     shares = np.divide(variances, total, out=np.zeros_like(variances), where=total > 0)
     entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)

@@ -154,6 +154,10 @@ class LinguisticProbe(ClassifierProbe):
         self._positions: dict[int, int] = {}
         self._tasks: set[str] = set()
 
+    def state(self) -> dict[str, Any]:
+        """Also the places and the tasks."""
+        return {**super().state(), "_positions": self._positions, "_tasks": self._tasks}
+
     def _absorb(self, other: LinguisticProbe) -> None:
         super()._absorb(other)
         self._positions.update(other._positions)

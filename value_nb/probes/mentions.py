@@ -98,8 +98,8 @@ class Placed:
     ----------
     mentions
         One for each row below.
-    example
-        `(mention,)` int64: row of the batch.
+    example, slot
+        `(mention,)` int64: row of the batch, and which of that row's mentions: 0, 1, ...
     words
         `(mention, text position)` float32: 1 on the phrase's words; `word_shares` adds up to 1, over the
         pieces of a word and then over words.
@@ -114,6 +114,7 @@ class Placed:
 
     mentions: tuple[Mention, ...]
     example: np.ndarray
+    slot: np.ndarray
     words: np.ndarray
     word_shares: np.ndarray
     regions: np.ndarray
@@ -150,6 +151,7 @@ def place(layout: Layout, seed: int) -> Placed | None:
     return Placed(
         mentions=tuple(listed),
         example=example,
+        slot=np.arange(len(example)) - np.searchsorted(example, example),
         words=words,
         word_shares=(words / pieces / (last - first + 1)).astype(np.float32),
         regions=regions,
@@ -184,14 +186,26 @@ def pooled(block: Tensor, placed: Placed, direction: str) -> np.ndarray:
     def on(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(block.device)
 
-    rows = block[on(placed.example)].float()
+    # One product for all mentions of an example: a map is read where it lies, never copied for each mention.
+    maps, heads = block.detach().float(), block.shape[1]
     if direction == "text->image":
-        from_words = torch.einsum("mhqk,mq->mhk", rows, on(placed.word_shares))
-        weights = from_words @ on(placed.regions)[on(placed.example)]
+        words = on(_by_example(placed, placed.word_shares, len(block)))  # (example, slot, text position)
+        looked = (words[:, None] @ maps).flatten(1, 2) @ on(placed.regions)
+        found = looked.unflatten(1, (heads, -1))
     else:
-        to_words = torch.einsum("mhqk,mk->mhq", rows, on(placed.words))
-        weights = to_words @ on(placed.region_shares)[on(placed.example)]
-    return weights.cpu().numpy()
+        words = on(_by_example(placed, placed.words, len(block)))
+        given = (maps.flatten(1, 2) @ words.transpose(1, 2)).unflatten(1, (heads, -1))
+        by_position = given.permute(0, 2, 1, 3).flatten(2)  # (example, image position, head and slot)
+        pooled_ = on(placed.region_shares).transpose(1, 2) @ by_position
+        found = pooled_.unflatten(2, (heads, -1)).permute(0, 2, 3, 1)
+    return found.cpu().numpy()[placed.example, :, placed.slot]
+
+
+def _by_example(placed: Placed, rows: np.ndarray, examples: int) -> np.ndarray:
+    """`(mention, position)` -> `(example, slot, position)`, 0 where an example has fewer mentions."""
+    spread = np.zeros((examples, int(placed.slot.max()) + 1, rows.shape[1]), dtype=rows.dtype)
+    spread[placed.example, placed.slot] = rows
+    return spread
 
 
 def _links(example: Example, number: int, seed: int) -> tuple[tuple[int, ...], np.ndarray]:

@@ -90,8 +90,8 @@ class ModalityImportance(Probe):
         self._even = ImageSums()
 
     def _absorb(self, other: Self) -> None:
-        self._sums = self._sums.merge(other._sums)
-        self._even = self._even.merge(other._even)
+        self._sums.absorb(other._sums)
+        self._even.absorb(other._even)
 
     def needs(self, model: VLModel) -> Needs:
         """What text looks at, in the stacks whose text looks at both modalities."""

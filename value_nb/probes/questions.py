@@ -17,6 +17,8 @@ from value_nb.probes.linear import GRID
 from value_nb.probes.report import NOWHERE, not_defined
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from value_nb.controls import Control
     from value_nb.layout import LayerBatch
     from value_nb.models.base import VLModel
@@ -155,6 +157,16 @@ class Questions(Probe):
             "dtype": self.dtype, "n_jobs": self._n_jobs,
         }  # fmt: skip
         self._asked = {name: self._question(name, settings).fresh(self.seed) for name in self.questions}
+
+    def state(self) -> dict[str, Any]:
+        """By question."""
+        return {name: question.state() for name, question in self._asked.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Hand each question its own."""
+        for name, question in self._asked.items():
+            question.restore(state[name])
+        return self
 
     def _absorb(self, other: Self) -> None:
         for name, question in self._asked.items():

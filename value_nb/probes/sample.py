@@ -89,10 +89,16 @@ class PositionSample:
                 "do not merge; draw both with the same size and seed"
             )
         merged = PositionSample(self.size, self.seed)
-        for part in (self, other):
-            for key, positions in part._kept.items():
-                merged.add(key, positions)
+        merged.absorb(self)
+        merged.absorb(other)
         return merged
+
+    def absorb(self, other: PositionSample) -> None:
+        """Offer what another sample with the same size and seed has kept; it is left as it is."""
+        for key, positions in other._kept.items():
+            entering = positions.priority <= self.limit(key)
+            if entering.any():
+                self.add(key, positions.take(entering))
 
     def positions(self, key: Hashable) -> Positions:
         """The sample of one key, in order of its random numbers."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ipywidgets import HTML, BoundedIntText, Dropdown, HBox, Layout, VBox
 
+from value_nb.app import in_app
 from value_nb.by_name import is_own
 from value_nb.widgets.state import State, checked
 
@@ -14,6 +16,10 @@ MOST = 1_000_000
 ADVICE = (
     "Changed something? Click the next cell and choose <b>Run ▸ Run Selected Cell and All Below</b>: "
     "the cells below read the choices from here."
+)
+ADVICE_APP = (
+    "This page was run once, with these choices. To change them, open the notebook in JupyterLab "
+    "(<code>make lab</code>): a page without code cannot run its cells again."
 )
 
 
@@ -80,7 +86,7 @@ class Choices(VBox):
             self.controls[name].value = _start(name, value, self.controls[name])
         row = HBox([*self.controls.values()], layout=Layout(flex_flow="row wrap"))
         used = " Full setting: every example is used." if full else ""
-        super().__init__([row, HTML(f"{ADVICE}{used}")])
+        super().__init__([row, HTML(f"{advice(self.controls.values())}{used}")])
 
     @property
     def limit(self) -> int | None:
@@ -89,6 +95,15 @@ class Choices(VBox):
 
     def __repr__(self) -> str:
         return f"Choices(model={self.model!r}, dataset={self.dataset!r}, n_examples={self.n_examples})"
+
+
+def advice(controls: Iterable[Any]) -> str:
+    """What a reader does after a change; a page that cannot run cells again switches the controls off."""
+    if not in_app():
+        return ADVICE
+    for control in controls:
+        control.disabled = True
+    return ADVICE_APP
 
 
 def present_models(pictures: bool = True) -> list[str]:

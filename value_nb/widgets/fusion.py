@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ipywidgets import Dropdown, IntSlider
 
+from value_nb.export import describe
 from value_nb.plots import MEASURES, plot_fusion
 from value_nb.reasons import draw_reason, reason_table
 from value_nb.widgets.by_model import Given, by_model
@@ -122,6 +123,9 @@ class FusionPanel(Panel):
         if self.result.reason is not None:
             return reason_table(self.result, self.result.reason)
         return self.result.select(measure=self.measure, specials=self.specials)
+
+    def _origin(self) -> dict[str, str]:
+        return describe(self.result)
 
     def _follow(self, name: str) -> None:
         if name == "model" and self._fit():

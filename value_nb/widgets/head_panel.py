@@ -9,6 +9,7 @@ import numpy as np
 from ipywidgets import Dropdown
 
 from value_nb import style
+from value_nb.export import describe
 from value_nb.reasons import draw_reason, nothing
 from value_nb.widgets.by_model import Given, by_model
 from value_nb.widgets.panel import Panel, PanelFigure
@@ -92,6 +93,9 @@ class HeadPanel(Panel):
     def reason(self) -> str:
         """Why there is no number for this model; "" when there is."""
         return nothing(self.result, self.probe, self.empty)
+
+    def _origin(self) -> dict[str, str]:
+        return describe(self.result)
 
     @property
     def _state(self) -> tuple[Any, ...]:

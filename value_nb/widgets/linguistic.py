@@ -9,6 +9,7 @@ import numpy as np
 from ipywidgets import Dropdown, SelectionSlider
 
 from value_nb import linguistic_scores as scores
+from value_nb.export import describe
 from value_nb.linguistic_plots import COLOURS, LABELS, MARKERS, places_of, plot_linguistic
 from value_nb.reasons import draw_reason, reason_table
 from value_nb.result import Result
@@ -121,6 +122,9 @@ class LinguisticPanel(Panel):
         wanted = (frame["measure"] == measure) & (frame["control"] == control)
         wanted &= (frame["group"] == self.pooling) & (frame["stack"] == stack) & (frame["layer"] == layer)
         return frame[wanted].iloc[0] if wanted.any() else None
+
+    def _origin(self) -> dict[str, str]:
+        return describe(self.result)
 
     def _follow(self, name: str) -> None:
         if name in ("model", "task"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ipywidgets import HTML, Layout, SelectMultiple, VBox
 
-from value_nb.widgets.choices import ADVICE, present_models
+from value_nb.widgets.choices import advice, present_models
 
 
 class ModelChoices(VBox):
@@ -35,7 +35,9 @@ class ModelChoices(VBox):
         self.control = SelectMultiple(
             options=offered, rows=rows, description="models", layout=Layout(width="300px")
         )
-        super().__init__([self.control, HTML(f"Hold Ctrl or Shift to choose several. {ADVICE}")])
+        super().__init__(
+            [self.control, HTML(f"Hold Ctrl or Shift to choose several. {advice([self.control])}")]
+        )
         self.models = tuple(models)
 
     @property

@@ -8,6 +8,7 @@ from ipywidgets import BoundedIntText, Button, FileUpload, HBox, Layout, Text
 
 from value_nb.data.grid_boxes import MOST, regions_note
 from value_nb.data.own_picture import Given, own_picture
+from value_nb.export import describe_example
 from value_nb.widgets import picture as drawing
 from value_nb.widgets.panel import Panel
 
@@ -84,13 +85,12 @@ class OwnPicture(Panel):
         """What the cells below use; None until "use" was pressed with a picture and a caption."""
         return self._example
 
-    def _redraw(self) -> None:
-        with drawing.plain_text():
-            super()._redraw()
+    def _origin(self) -> dict[str, str]:
+        return {} if self._example is None else describe_example(self._example)
 
     def _use(self, _: Any = None) -> None:
         """Make the example; what is wrong is shown, for an exception in a callback would be invisible."""
-        try:
+        with self._guarded():
             self._example = own_picture(
                 self._chosen(),
                 self.controls["caption"].value,
@@ -98,8 +98,6 @@ class OwnPicture(Panel):
                 grid=(self.controls["rows"].value, self.controls["columns"].value),
             )
             self._redraw()
-        except Exception as problem:
-            self._complain(f"{type(problem).__name__}: {problem}")
 
     def _chosen(self) -> Any:
         """Content of the file that was uploaded last, or what the panel started with."""

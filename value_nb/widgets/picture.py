@@ -40,7 +40,7 @@ def region_figure(example: Example) -> PanelFigure:
     """
     _regions(example)
     figure = PanelFigure(8.4, 4.0)
-    with style.styled(), plain_text():
+    with style.styled():
         left, right = (
             figure.add_axes(place) for place in ((0.01, 0.17, 0.48, 0.76), (0.51, 0.17, 0.48, 0.76))
         )

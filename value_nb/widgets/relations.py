@@ -12,6 +12,7 @@ import pandas as pd
 from ipywidgets import Dropdown, IntSlider, SelectionSlider
 
 from value_nb import style
+from value_nb.export import describe_example
 from value_nb.probes.geometry import aspect, distance
 from value_nb.reasons import draw_reason
 from value_nb.relation_arrows import OTHERS, Arrow, arrows, draw_arrows, mark_pairs
@@ -156,6 +157,9 @@ class RelationPanel(Panel):
         self._fit_layers()
         self.layer = self.controls["layer"].max if layer is None else layer
         self.head = head
+
+    def _origin(self) -> dict[str, str]:
+        return describe_example(self.data[int(self.example)], self.model)
 
     def _follow(self, name: str) -> None:
         if name == "predicate":

@@ -58,6 +58,10 @@ def checked(name: str, value: Any, control: Any) -> Any:
             if _same(one, value) or (isinstance(value, str) and value == label):
                 return one
         raise ValueError(f"{name}={value!r}; expected one of {_listed(offered)}")
+    if isinstance(control.value, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name}={value!r}; expected True or False")
+        return value
     low, high = control.min, control.max
     if isinstance(value, bool) or not hasattr(value, "__index__") or not low <= value <= high:
         raise ValueError(f"{name}={value!r}; expected a whole number from {low} to {high}")

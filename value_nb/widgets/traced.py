@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from value_nb.widgets.panel import Panel, PanelFigure
-from value_nb.widgets.picture import plain_text
+from value_nb.export import describe_example
+from value_nb.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -45,15 +45,8 @@ class TracedPanel(Panel):
         """(stack, direction) of the present map."""
         return self._places[self.controls["direction"].value]
 
-    @property
-    def figure(self) -> PanelFigure:
-        """See `Panel.figure`."""
-        with plain_text():
-            return super().figure
-
-    def _redraw(self) -> None:
-        with plain_text():
-            super()._redraw()
+    def _origin(self) -> dict[str, str]:
+        return describe_example(self.trace.example, self.model)
 
     def _check_picture(self, index: int) -> None:
         if not 0 <= index < len(self.data):

@@ -1,0 +1,1 @@
+"""The benchmark: `make bench` measures costs and writes docs/BENCHMARK.md. Nothing is asserted."""

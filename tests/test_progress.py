@@ -1,0 +1,40 @@
+"""The one bar: what it goes through, when it is silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from value_nb.progress import bar, quiet
+
+
+@pytest.fixture(autouse=True)
+def _not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+
+
+def test_it_goes_through_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(bar(range(3), "parts", progress=False)) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+
+
+def test_it_says_what_is_done_with_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar(label="mini (sweep)", total=4, delay=0, mininterval=0) as moved:
+        moved.update(2)
+    said = capsys.readouterr().err
+    assert "mini (sweep)" in said and "2/4" in said and "it/s" in said and "<" in said
+
+
+def test_what_is_done_soon_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    list(bar(range(3), "parts"))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("value", "silent"), [("true", True), ("1", True), ("", False), ("0", False)])
+def test_a_build_server_sees_none(
+    value: str, silent: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", value)
+    assert quiet() is silent
+    with bar(label="parts", total=2, delay=0, mininterval=0) as moved:
+        moved.update(1)
+    assert (capsys.readouterr().err == "") is silent
