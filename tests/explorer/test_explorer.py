@@ -291,16 +291,17 @@ def test_the_view_s_script_has_no_way_to_write_html_or_to_leave_the_machine() ->
 def test_specials_are_shown_on_demand_with_their_raw_attention(
     family: str, gives: bool, data: list[Any]
 ) -> None:
-    explorer = Explorer(tiny_model(family, seed=2), data)
+    explorer = Explorer(tiny_model(family, seed=2), data, example=1)
     explorer.gives = gives
     explorer.head = 1
-    explorer.selection = ("word", 1)
+    explorer.selection = ("word", 0)  # of two pieces
     assert "special" not in set(explorer.weights["kind"]) and explorer.view.panes[0]["specials"] == []
     explorer.specials = True
     trace, (stack, _) = explorer.trace, explorer.place
     text = trace.streams["text"]
     block = trace.maps[stack, explorer.layer]["text->text"][1]
-    mine, cls = text.unit == 1, int(np.flatnonzero(text.position_class == PositionClass.SPECIAL)[0])
+    mine, cls = text.unit == 0, int(np.flatnonzero(text.position_class == PositionClass.SPECIAL)[0])
+    assert mine.sum() == 2
     expected = block[mine, cls].mean() if gives else block[cls, mine].sum()
     rows = explorer.weights[explorer.weights["kind"] == "special"]
     assert rows.loc[rows["label"] == "[CLS]", "weight"].item() == pytest.approx(expected, rel=1e-5)

@@ -48,6 +48,14 @@ const settle = ground => {
   }
 };
 
+// Another click at the same place reaches what lies under the chosen item; the last one lets go.
+const beneath = (event, at, group) => {
+  if (!event.detail) return at;  // a key
+  const pile = document.elementsFromPoint(event.clientX, event.clientY).filter(one => one.matches("button") && group.contains(one));
+  const chosen = pile.findIndex(one => one.getAttribute("aria-pressed") === "true");
+  return chosen < 0 ? at : pile[chosen + 1] || pile[chosen];
+};
+
 // One picture with its caption: of the chosen head, or of the pinned one.
 const pane = (which, choose) => {
   const root = element("section", "vnb-ex-pane");
@@ -76,7 +84,7 @@ const pane = (which, choose) => {
   for (const [kind, group] of [["word", words], ["region", regions]])
     group.addEventListener("click", event => {
       const at = event.target.closest("button");
-      if (at) choose(kind, +at.dataset.index);
+      if (at) choose(kind, +beneath(event, at, group).dataset.index);
     });
 
   const build = scene => {

@@ -58,10 +58,11 @@ class Explorer(Shell):
 
     Choose a word: regions light up by the attention that it gives them, and words by what it gives to words;
     the switch turns it round to what the word receives. Choose a region: words are shaded, and other regions
-    light up. Choose a cell of the map: that head; with Ctrl or Shift several heads of a layer, whose mean is
-    shown. Tab goes from words to regions to the map, arrow keys walk inside, Enter or the space bar chooses,
-    Escape lets go. Weights are raw attention, pooled to words and regions; [CLS] and [SEP] are shown where
-    `specials` is on. A second head or model can be pinned beside the chosen one.
+    light up; click again for the region underneath. Choose a cell of the map: that head; with Ctrl or Shift
+    several heads of a layer, whose mean is shown. Tab goes from words to regions to the map, arrow keys walk
+    inside, Enter or the space bar chooses, Escape lets go. Weights are raw attention, pooled to words and
+    regions; [CLS] and [SEP] are shown where `specials` is on. A second head or model can be pinned beside
+    the chosen one.
 
     In a single-stream model one head holds all four blocks, and words and regions are shown together. In a
     two-stream model the head belongs to the direction alone; blocks within a modality are then those of the
