@@ -107,11 +107,11 @@ def measure(
 ) -> Cost:
     """Measure one shard, with torch on one thread, in seconds of the processor: others may use the machine.
 
-    The weights are counted as they are sent. A shard is made of the examples over again where there are few.
+    Examples are packed as Dask, which has to be installed, packs them. The weights are counted as they are
+    sent. A shard is made of the examples over again where there are few.
     """
-    import pickle
-
     import torch
+    from distributed.protocol.pickle import dumps, loads
 
     from value_nb import states
     from value_nb.collecting import collect
@@ -123,9 +123,9 @@ def measure(
     torch.set_num_threads(1)
     try:
         began = process_time()
-        sent = pickle.dumps(shard, protocol=5)
+        sent = dumps(shard)
         packed = process_time()
-        pickle.loads(sent)
+        loads(sent)
         part = collect(model, shard, [probe.fresh() for probe in templates], batch_size)
         received = b"".join(states.pack(to_state(part)))
         collected = process_time()

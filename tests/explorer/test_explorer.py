@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.tiny import tiny_examples, tiny_model
+from tests.tiny import tiny_model
 from tests.tiny_vilt import pictured, tiny_vilt
 from value_nb.data.grid_boxes import grid_regions
 from value_nb.explorer.aloud import say
@@ -25,16 +25,6 @@ from value_nb.sweep import sweep
 EVIL = "<img src=x onerror=alert(1)>"
 
 FAMILIES = ("uniter", "lxmert", "vilbert")
-
-
-@pytest.fixture(scope="module")
-def data() -> list[Any]:
-    return tiny_examples(4, seed=0)
-
-
-@pytest.fixture(scope="module")
-def uniter() -> Any:
-    return tiny_model("uniter", seed=0)
 
 
 @pytest.fixture

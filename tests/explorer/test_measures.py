@@ -9,23 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tiny import tiny_examples, tiny_model
+from tests.tiny import tiny_model
 from value_nb.explorer import measures
 from value_nb.probes.crossmodal import CrossModalHeads
 from value_nb.probes.mentions import mentions
 from value_nb.probes.modality import ModalityImportance
 from value_nb.result import Result
 from value_nb.sweep import sweep
-
-
-@pytest.fixture(scope="module")
-def data() -> list[Any]:
-    return tiny_examples(4, seed=0)
-
-
-@pytest.fixture(scope="module")
-def uniter() -> Any:
-    return tiny_model("uniter", seed=0)
 
 
 def swept(model: Any, data: list[Any], probe: Any, **where: Any) -> np.ndarray:

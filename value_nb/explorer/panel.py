@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from ipywidgets import (
@@ -11,14 +11,11 @@ from ipywidgets import (
     Checkbox,
     Dropdown,
     HBox,
-    IntSlider,
     Layout,
     SelectionSlider,
-    SelectMultiple,
     VBox,
 )
 
-from value_nb import quality_gate
 from value_nb.explorer import aloud
 from value_nb.explorer.measures import OF_EXAMPLE, HeadMap, Measure, of_results
 from value_nb.explorer.pane import Links, Pane, links_of
@@ -27,7 +24,6 @@ from value_nb.explorer.scene import labels, scene
 from value_nb.explorer.selection import (
     KINDS,
     STREAM,
-    Heads,
     Partners,
     Selection,
     block_of,
@@ -36,12 +32,12 @@ from value_nb.explorer.selection import (
 )
 from value_nb.explorer.twin import explorer_figure
 from value_nb.explorer.view import ExplorerView, head_map_message, pane_message, state_message
-from value_nb.flow.source import ModelTraces, Source, source_of
 from value_nb.models.gates import key_of, query_of
 from value_nb.widgets.attention import first_linked
-from value_nb.widgets.shell import Shell
-from value_nb.widgets.state import State, pairs
-from value_nb.widgets.traced import MEAN, places
+from value_nb.widgets.example_panel import ExamplePanel
+from value_nb.widgets.state import State
+from value_nb.widgets.traced import MEAN
+from value_nb.widgets.traces import Source, source_of
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -53,7 +49,7 @@ if TYPE_CHECKING:
 THRESHOLDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
-class Explorer(Shell):
+class Explorer(ExamplePanel):
     """Words, regions and heads of one example at a time: choose one of them and see the others answer.
 
     Choose a word: regions light up by the attention that it gives them, and words by what it gives to words;
@@ -107,9 +103,6 @@ class Explorer(Shell):
         For no data, a result without heads, or a value that is not among the choices.
     """
 
-    example = State("Index of the example in the data.")
-    direction = State("Who looks at whom: 'query->key'.")
-    layer = State("1-based layer.")
     measure = State("What the map of heads shows.")
     threshold = State("Weights below it are not shown.")
     links = State("Whether annotated links are marked.")
@@ -127,10 +120,7 @@ class Explorer(Shell):
         example: int = 0,
         measure: str | None = None,
     ) -> None:
-        self._drawing = False  # until everything is there
-        self.model, self.data = model, data
-        self._source = source_of(model, data)
-        self._places = places(cast("VLModel", self._source))  # reads `directions` alone
+        self._open(model, data)
         self._measures: dict[str, Measure] = {
             **({} if results is None else of_results(results)),
             **OF_EXAMPLE,
@@ -140,12 +130,7 @@ class Explorer(Shell):
         self._selection: Selection | None = None
         self._pin: tuple[Source, Pinned] | None = None
         self.controls = self._new_controls()
-        if example or "example" in self.controls:
-            self.example = example
-        self.direction = next(iter(self._places)) if direction is None else direction
-        self._fit_layers()
-        self.layer = self.controls["layer"].max if layer is None else layer
-        self.head = head
+        self._begin(direction, layer, head, example)
         self.measure = self._first_measure() if measure is None else measure
         self._select_first()
         self.view = ExplorerView()
@@ -159,17 +144,10 @@ class Explorer(Shell):
         super().__init__(self.controls, rows, VBox([self._pin_row(), self.view]))
 
     def _new_controls(self) -> dict[str, Any]:
-        count = len(self._source)
-        example = {"example": IntSlider(max=count - 1, description="example")} if count > 1 else {}
         wide = Layout(width="380px", max_width="100%")
         return {
-            **example,
-            "direction": Dropdown(options=list(self._places), description="direction"),
+            **self._place_controls(),
             "measure": Dropdown(options=list(self._measures), description="map shows", layout=wide),
-            "layer": IntSlider(min=1, max=1, description="layer"),
-            "head": SelectMultiple(
-                options=[MEAN], value=(MEAN,), rows=3, description="head", layout=Layout(width="150px")
-            ),
             "gives": Dropdown(
                 options=[("what it gives", True), ("what it receives", False)],
                 description="selection",
@@ -196,22 +174,6 @@ class Explorer(Shell):
     def _try(self, action: Any) -> None:
         with self._guarded():
             action()
-
-    @property
-    def head(self) -> Heads:
-        """The chosen head, several of them as a tuple (their mean is shown), or "mean" over all."""
-        chosen = tuple(self.controls["head"].value)
-        return chosen[0] if len(chosen) == 1 else chosen
-
-    @head.setter
-    def head(self, value: int | str | Sequence[int]) -> None:
-        wanted = [value] if isinstance(value, int | str) else list(value)
-        offered = [one for _, one in pairs(self.controls["head"])]
-        bad = [one for one in wanted if isinstance(one, bool) or one not in offered]
-        if bad or not wanted or (MEAN in wanted and len(wanted) > 1):
-            choices = ", ".join(map(repr, offered))
-            raise ValueError(f"head={value!r}; expected one of {choices}, or a tuple of several heads")
-        self.controls["head"].value = tuple(one for one in offered if one in wanted)
 
     @property
     def selection(self) -> Selection | None:
@@ -276,16 +238,6 @@ class Explorer(Shell):
         self._redraw()
 
     @property
-    def trace(self) -> Trace:
-        """Everything that the model did to the present example."""
-        return self._source.trace(self._index)
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """(stack, direction) of the present block."""
-        return self._places[self.controls["direction"].value]
-
-    @property
     def head_map(self) -> HeadMap:
         """The map as it is shown: title and table, or the reason why there is none."""
         stack, direction = self.place
@@ -319,10 +271,6 @@ class Explorer(Shell):
         """Picture, caption and map as a figure of its own."""
         links, example = self._links(self.links), self.trace.example
         return explorer_figure(example, self._panes(), self._selection, self.head_map, self.threshold, links)
-
-    @property
-    def _index(self) -> int:
-        return int(self.controls["example"].value) if "example" in self.controls else 0
 
     def _links(self, wanted: bool) -> Links:
         return links_of(self.trace.example, self._selection) if wanted else Links()
@@ -367,17 +315,6 @@ class Explorer(Shell):
             self.controls["direction"].value = name
             self._fit_layers()
 
-    def _fit_layers(self) -> None:
-        """Layers and heads that the stack of this direction has; the present ones stay where they can."""
-        stack, direction = self.place
-        self.controls["layer"].max = self._source.stacks[stack]
-        offered = (MEAN, *range(self._source.heads(stack, direction)))
-        control = self.controls["head"]
-        if tuple(control.options) != offered:
-            kept = tuple(one for one in control.value if one in offered)
-            control.options = offered
-            control.value = kept or (MEAN,)
-
     def _follow(self, name: str) -> None:
         if name == "direction":
             self._fit_layers()
@@ -387,8 +324,7 @@ class Explorer(Shell):
         elif name == "gives":
             self._turn()
         elif name == "head":
-            heads = tuple(one for one in self.controls["head"].value if one != MEAN)
-            self.controls["head"].value = heads or (MEAN,)
+            self._fit_heads()
 
     def _fit_gives(self) -> None:
         """Another direction across: the selection now gives where it looks, else it receives."""
@@ -467,33 +403,14 @@ class Explorer(Shell):
         """What is seen, in words: for each pane the strongest partners."""
         links = self._links(True)
         parts = [aloud.say(pane, self._selection, links) for pane in panes]
-        return " ".join(filter(None, [*parts, self._gate()]))
-
-    def _gate(self) -> str:
-        """What a quality card or a sanity gate holds against the model, or the pinned one, else ""."""
-        sources = (self._source, *(() if self._pin is None else self._pin[:1]))
-        models = {id(one.model): one.model for one in sources if isinstance(one, ModelTraces)}
-        said = {str(model.name): _missed(model) for model in models.values()}
-        return " ".join(f"{name}: {missed}." for name, missed in said.items() if missed)
+        others = () if self._pin is None else self._pin[:1]
+        return " ".join(filter(None, [*parts, self._gate(*others)]))
 
     def _origin(self) -> dict[str, str]:
-        trace, example = self.trace, self.trace.example
-        known = {
-            "model": trace.model,
-            "weights": trace.weights,
-            "data": example.dataset,
-            "split": example.split,
-        }
         chosen = "nothing" if self._selection is None else f"{self._selection.kind} {self._selection.label}"
-        found = {name: value for name, value in known.items() if value}
         pinned = {} if self.pinned is None else {"pinned": aloud.where(self.pinned, True)}
-        return {**found, "example": example.id, "selection": chosen, **pinned, "n": "1", "n_images": "1"}
+        return {**super()._origin(), "selection": chosen, **pinned}
 
 
 def _switch(description: str, value: bool, width: str) -> Checkbox:
     return Checkbox(value=value, description=description, indent=False, layout=Layout(width=width))
-
-
-def _missed(model: VLModel) -> str:
-    """ "quality gate not met", or what a sanity gate measured; else ""."""
-    return quality_gate.short({"gate_met": model.gate_met, "gate": quality_gate.of_model(model)})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from value_nb.explorer.selection import Heads
+from value_nb.widgets.traces import Heads
 
 if TYPE_CHECKING:
-    from value_nb.flow.source import Source
+    from value_nb.widgets.traces import Source
 
 
 @dataclass(frozen=True, slots=True)

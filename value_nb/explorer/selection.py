@@ -11,6 +11,7 @@ import numpy as np
 from value_nb.layout import PositionClass
 from value_nb.models.gates import key_of, query_of
 from value_nb.trace import UNASSIGNED
+from value_nb.widgets.traces import Heads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 KINDS = ("word", "region")
 SPECIAL = "special"
 STREAM = {"word": "text", "region": "image"}
-Heads = int | str | tuple[int, ...]
-"""One head, several (their mean), or "mean" over all."""
 
 
 @dataclass(frozen=True, slots=True)

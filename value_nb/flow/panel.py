@@ -5,21 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from ipywidgets import Dropdown, IntSlider, Layout, SelectionSlider, SelectMultiple
+from ipywidgets import IntSlider, SelectionSlider
 
-from value_nb import quality_gate
 from value_nb.flow import aloud, picture
 from value_nb.flow.lines import Lines, only, strongest
 from value_nb.flow.scene import Scene, boxes_of, scene_of
-from value_nb.flow.source import source_of
 from value_nb.flow.thumbnails import crops, data_urls
 from value_nb.flow.view import SIDES, FlowView, lines_message, scene_message
-from value_nb.widgets.shell import Shell
-from value_nb.widgets.state import State, pairs
-from value_nb.widgets.traced import MEAN, places
+from value_nb.widgets.example_panel import ExamplePanel
+from value_nb.widgets.state import State
+from value_nb.widgets.traced import MEAN
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 MOST, MOST_OFFERED = 24, 120  # lines
 LEAST = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
-MOST_HEADS = len(picture.COLOURS)
 NOTE_LINE = 98  # characters of a line under the figure
 SAID = {
     "text->image": "words look at regions",
@@ -49,7 +46,7 @@ class Now:
     shown: Lines
 
 
-class AttentionFlow(Shell):
+class AttentionFlow(ExamplePanel):
     """Words on one side, regions on the other, and a line for each strong attention weight between them.
 
     What bertviz's head view is for text, for a picture and a text. In the directions across, words stand on
@@ -95,9 +92,7 @@ class AttentionFlow(Shell):
         For no data, or a value that is not among the choices.
     """
 
-    example = State("Index of the example in the data.")
-    direction = State("Who looks at whom: 'query->key'.")
-    layer = State("1-based layer.")
+    most_heads = len(picture.COLOURS)
     most = State("At most so many lines are drawn.")
     least = State("No line weaker than this is drawn.")
 
@@ -112,17 +107,11 @@ class AttentionFlow(Shell):
         most: int = MOST,
         least: float = 0.0,
     ) -> None:
-        self.model, self.data = model, data
-        self._source = source_of(model, data)
-        self._places = places(cast("VLModel", self._source))  # reads `directions` alone
+        self._open(model, data)
         self._sent: tuple[int, str] | None = None
         self.controls = self._new_controls()
-        if example or "example" in self.controls:
-            self.example = example
-        self.direction = self._first_direction() if direction is None else direction
-        self._fit_layers()
-        self.layer = self.controls["layer"].max if layer is None else layer
-        self.head, self.most, self.least = head, most, least
+        self._begin(direction, layer, head, example)
+        self.most, self.least = most, least
         self.view = FlowView()
         first = ["example"] if "example" in self.controls else []
         rows = ([*first, "direction"], ["layer", "head"], ["most", "least"])
@@ -130,15 +119,8 @@ class AttentionFlow(Shell):
         self.view.observe(self._pinned_changed, names="pinned")
 
     def _new_controls(self) -> dict[str, Any]:
-        count = len(self._source)
-        example = {"example": IntSlider(max=count - 1, description="example")} if count > 1 else {}
         return {
-            **example,
-            "direction": Dropdown(options=list(self._places), description="direction"),
-            "layer": IntSlider(min=1, max=1, description="layer"),
-            "head": SelectMultiple(
-                options=[MEAN], value=(MEAN,), rows=4, description="head", layout=Layout(width="170px")
-            ),
+            **self._place_controls(),
             "most": IntSlider(min=1, max=MOST_OFFERED, value=MOST, description="lines"),
             "least": SelectionSlider(
                 options=[(f"{one:g}" if one else "any", one) for one in LEAST],
@@ -146,24 +128,6 @@ class AttentionFlow(Shell):
                 description="at least",
             ),
         }
-
-    @property
-    def head(self) -> int | str | tuple[int, ...]:
-        """The chosen head, several of them as a tuple, or "mean"."""
-        chosen = tuple(self.controls["head"].value)
-        return chosen[0] if len(chosen) == 1 else chosen
-
-    @head.setter
-    def head(self, value: int | str | Sequence[int]) -> None:
-        wanted = [value] if isinstance(value, int | str) else list(value)
-        offered = [one for _, one in pairs(self.controls["head"])]
-        bad = [one for one in wanted if isinstance(one, bool) or one not in offered]
-        if bad or not wanted or len(wanted) > MOST_HEADS or (MEAN in wanted and len(wanted) > 1):
-            choices = ", ".join(map(repr, offered))
-            raise ValueError(
-                f"head={value!r}; expected one of {choices}, or a tuple of at most {MOST_HEADS} heads"
-            )
-        self.controls["head"].value = tuple(one for one in offered if one in wanted)
 
     @property
     def pinned(self) -> tuple[str, int] | None:
@@ -178,16 +142,6 @@ class AttentionFlow(Shell):
             said = " or ".join(f"({side!r}, 0 to {size - 1})" for side, size in sizes.items())
             raise ValueError(f"pinned={value!r}; expected {said}, or None")
         self.view.pinned = [] if value is None else [value[0], int(value[1])]
-
-    @property
-    def trace(self) -> Trace:
-        """Everything that the model did to the present example."""
-        return self._source.trace(self._index)
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """(stack, direction) of the present map."""
-        return self._places[self.controls["direction"].value]
 
     @property
     def figure(self) -> PanelFigure:
@@ -226,32 +180,11 @@ class AttentionFlow(Shell):
         fits = (name for name, (_, direction) in self._places.items() if seen or "image" not in direction)
         return next(fits, next(iter(self._places)))
 
-    @property
-    def _index(self) -> int:
-        return int(self.controls["example"].value) if "example" in self.controls else 0
-
-    def _fit_layers(self) -> None:
-        """Layers and heads that the stack of this direction has; the present ones stay where they can."""
-        stack, direction = self.place
-        self.controls["layer"].max = self._source.stacks[stack]
-        offered = (MEAN, *range(self._source.heads(stack, direction)))
-        control = self.controls["head"]
-        if tuple(control.options) != offered:
-            kept = tuple(one for one in control.value if one in offered)
-            control.options = offered
-            control.value = kept or (MEAN,)
-
     def _follow(self, name: str) -> None:
         if name == "direction":
             self._fit_layers()
         if name == "head":
             self._fit_heads()
-
-    def _fit_heads(self) -> None:
-        """Something is always chosen, never more than there are colours, and the mean stands alone."""
-        control = self.controls["head"]
-        heads = [one for one in control.value if one != MEAN] or [MEAN]
-        control.value = tuple(heads[:MOST_HEADS])
 
     def _now(self) -> Now:
         stack, direction = self.place
@@ -301,23 +234,3 @@ class AttentionFlow(Shell):
             parts.append(aloud.say_item(now.scene, *self.pinned, now.shown))
         parts += [aloud.say_strongest(now.scene, now.shown), aloud.say_note(now.trace.example), self._gate()]
         return " ".join(filter(None, parts))
-
-    def _gate(self) -> str:
-        """What a quality card or a sanity gate holds against the model, else ""."""
-        if self.data is None:
-            return ""
-        model = cast("VLModel", self.model)
-        said = quality_gate.short({"gate_met": model.gate_met, "gate": quality_gate.of_model(model)})
-        return f"{said[0].upper()}{said[1:]}." if said else ""
-
-    def _origin(self) -> dict[str, str]:
-        trace = self.trace
-        example = trace.example
-        known = {
-            "model": trace.model,
-            "weights": trace.weights,
-            "data": example.dataset,
-            "split": example.split,
-        }
-        one = {"example": example.id, "n": "1", "n_images": "1"}
-        return {**{name: value for name, value in known.items() if value}, **one}

@@ -1,4 +1,4 @@
-"""Where a flow's traces come from: a model and its examples, or one finished trace."""
+"""Where a panel's traces come from: a model and its examples, or one finished trace."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from value_nb.data.example import Example
     from value_nb.models.base import VLModel
     from value_nb.trace import Trace
+
+Heads = int | str | tuple[int, ...]
+"""One head, several (their mean, where one number is shown), or "mean" over all."""
 
 KEPT = 16  # traces of so many examples are kept
 
