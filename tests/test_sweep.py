@@ -289,6 +289,11 @@ def test_results_are_kept_and_found_again(store, monkeypatch):
     assert [m["about"]["kind"] for _, m in store.manifests()] == ["sweep"]
 
 
+def test_without_the_cache_nothing_is_kept_the_gate_neither(store):
+    small(gate=True, controls="none", cache=False)
+    assert not store.folder.exists()
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from value_nb.batches import BatchSize, batches, settled
+from value_nb.progress import bar as new_bar
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -69,7 +70,6 @@ def collect(
     then the one that all of them move on.
     """
     import torch
-    from tqdm.auto import tqdm
 
     total = len(examples) if isinstance(examples, Sequence) else None
     size, examples = settled(model, examples, batch_size)
@@ -77,7 +77,7 @@ def collect(
     seen, images = 0, set[str]()
     data, splits = set[str](), set[str]()
     said = f"{model.name} ({label or 'sweep'})"
-    own = tqdm(total=total, desc=said, disable=not progress, leave=False) if bar is None else nullcontext(bar)
+    own = nullcontext(bar) if bar is not None else new_bar(label=said, total=total, progress=progress)
     with own as bar:
         for chunk in batches(examples, size):
             with torch.inference_mode():

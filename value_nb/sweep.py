@@ -110,7 +110,7 @@ def sweep(
     if found is not None:
         return found
     journal = kept.journal()
-    examples, entry = _gate(model, examples, gate, bool(fit), batch_size, progress, seed, journal)
+    examples, entry = _gate(model, examples, gate, bool(fit), batch_size, progress, seed, journal, cache)
     run = _Run(model, examples, fit, batch_size, progress, seed, client, journal, len(plan))
     books = {p.name: _Book(p, model, reasons[p.name], seed, skipped.get(p.name, []), entry) for p in probes}
     for number, (condition, asked) in enumerate(plan.items()):
@@ -208,6 +208,7 @@ def _gate(
     progress: bool,
     seed: int,
     journal: Journal,
+    cache: bool,
 ) -> tuple[Any, dict[str, Any]]:
     """The examples, and what is known of the model: measured now where that is due and a probe will run.
 
@@ -224,7 +225,7 @@ def _gate(
         head = list(islice(rest, EXAMPLES))
         examples = chain(head, rest)
     choice = gate if asked or not (gate is True or gate == "auto") else False
-    entry = settled(model, head, choice, seed, batch_size, progress)
+    entry = settled(model, head, choice, seed, batch_size, progress, cache)
     journal.add("gate", lambda: entry)
     return examples, entry
 

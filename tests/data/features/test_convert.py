@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from value_nb import progress
 from value_nb.data.features import convert as conversion
 from value_nb.data.features import convert_features, open_features
 from value_nb.data.features.part_file import PartFile
@@ -271,7 +272,11 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> Non
     assert peaks[1] - peaks[0] < features / 4, f"{peaks} bytes; all features would add {features}"
 
 
-def test_a_bar_is_shown_on_request(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bar_is_shown_on_request(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "DELAY", 0.0)  # what is done sooner shows none
+    monkeypatch.delenv("CI", raising=False)
     convert_features(source, tmp_path / "a.h5")
     assert "reading" in (shown := capsys.readouterr().err) and "writing: 100%" in shown
     quiet(source, tmp_path / "b.h5")

@@ -8,7 +8,6 @@ from glob import escape
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from value_nb.data.features.detect import open_features
 from value_nb.data.features.naming import Naming, Rule
@@ -17,6 +16,7 @@ from value_nb.data.features.source import FeatureSource, Names, Reader
 from value_nb.data.features.uniter_lmdb import RegionChoice
 from value_nb.data.problems import DataFormatError, ProblemReport
 from value_nb.data.regions import RegionStore, RegionStoreWriter, StoredImage
+from value_nb.progress import bar
 
 COMPARED = 20
 """So many pictures, evenly spread, are read again from the source and compared with the store."""
@@ -152,7 +152,7 @@ def _read_all(
 ) -> None:
     """Read what the part file lacks."""
     done = part.positions()
-    records = tqdm(source.stream(), "reading", source.known_length, disable=not progress, unit=" pictures")
+    records = bar(source.stream(), "reading", source.known_length, progress, unit=" pictures", leave=True)
     with records:
         for position, (image_id, read) in enumerate(records):
             if position in done:
@@ -195,7 +195,7 @@ def _write(source: FeatureSource, part: PartFile, dst: Path, naming: Naming, pro
         _compare(source, store, ids, naming)
         part.remark("finished", _state(store.path))
 
-    images = tqdm(part.images(source.width), "writing", len(ids), disable=not progress, unit=" pictures")
+    images = bar(part.images(source.width), "writing", len(ids), progress, unit=" pictures", leave=True)
     with images, RegionStoreWriter(dst, source.class_names, source.feature_source, check) as writer:
         for image in images:
             writer.add(replace(image, image_id=naming(image.image_id)))
