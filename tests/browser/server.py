@@ -31,7 +31,7 @@ class LabServer:
 
     def __init__(self, root: Path, notebook: Path, folder: Path) -> None:
         self.folder, self.log = folder, folder / "server.log"
-        self.token, self.port = secrets.token_hex(16), _free_port()
+        self.token, self.port = secrets.token_hex(16), free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         command = launch_command(notebook, root=root, display=False, superuser=is_root())
         command += [
@@ -101,7 +101,8 @@ class LabServer:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody uses just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -30,10 +30,12 @@ TREES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", TREES)
 def test_results_come_back_in_order_and_equal(name: str, tmp_path: Path) -> None:
-    RESULTS.write(tmp_path, TREES[name])
-    found = RESULTS.read(tmp_path)
+    inside = tmp_path / "deep" / "inside"
+    inside.mkdir(parents=True)
+    RESULTS.write(inside, TREES[name])
+    found = RESULTS.read(inside)
     assert same(found, TREES[name])
-    assert not any("y" in path.name for path in tmp_path.parent.iterdir() if path != tmp_path)
+    assert [*tmp_path.iterdir()] == [inside.parent] and [*inside.parent.iterdir()] == [inside]
 
 
 def same(a: Any, b: Any) -> bool:
