@@ -36,7 +36,7 @@ notebooks: $(READY)  ## execute every notebook in a fresh kernel
 
 test-browser: $(READY)  ## open every notebook in a real browser and move its controls (installs Debian's Chromium when missing)
 	$(RUN) -m tests.browser.chromium
-	$(SIDE_BY_SIDE) --dist loadgroup -m browser
+	$(SIDE_BY_SIDE) -m browser
 
 stress: $(READY)  ## large inputs, many draws, long runs
 	$(SIDE_BY_SIDE) -m stress
