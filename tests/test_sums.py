@@ -98,7 +98,7 @@ def test_what_is_large_lies_in_files_and_looks_the_same(monkeypatch: pytest.Monk
     """The same numbers with no room in memory, merged, grown and read; and less memory is held."""
     import tracemalloc
 
-    from value_nb import sums as module
+    from value_nb import spilled
 
     def filled() -> ImageSums:
         parts = []
@@ -113,7 +113,7 @@ def test_what_is_large_lies_in_files_and_looks_the_same(monkeypatch: pytest.Monk
 
     held, tables = [], []
     for limit in (2**40, 0):
-        monkeypatch.setattr(module, "LIMIT", limit)
+        monkeypatch.setattr(spilled, "LIMIT", limit)
         tracemalloc.start()
         made = filled()
         tables.append(made.table("layer"))

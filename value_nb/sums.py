@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-LIMIT = 2**23  # bytes of sums and counts that an accumulator holds in memory
+from value_nb import spilled
+
 PIECE = 1024  # images whose rows are brought in order at one time
 
 
@@ -17,8 +16,8 @@ class ImageSums:
 
     Adding is the only thing that happens to it, so accumulators of shards merge in any order. Sums are
     float64: another order of the captions of one image can move a sum by rounding (1e-16 of its size). What
-    is larger than `LIMIT` lies in files without a name in the temporary folder, which go with it, so that
-    memory does not grow with the number of images; its arrays look as they always do.
+    is larger than `value_nb.spilled.LIMIT` lies in files without a name in the temporary folder, which go
+    with it, so that memory does not grow with the number of images; its arrays look as they always do.
 
     Examples
     --------
@@ -92,7 +91,7 @@ class ImageSums:
         ids = self.image_ids
         store = self._store(key, self._sums[key].shape[2:])
         rows = np.array([self._rows[i] for i in ids], dtype=np.intp)
-        found = _zeros((2, len(ids), *store.shape[2:]))
+        found = spilled.zeros((2, len(ids), *store.shape[2:]))
         for start in range(0, len(ids), PIECE):
             piece = slice(start, start + PIECE)
             found[:, piece] = store[:, rows[piece]]
@@ -118,14 +117,4 @@ class ImageSums:
 
     def _room(self, shape: tuple[int, ...]) -> np.ndarray:
         """Zeros, in memory as long as all arrays together stay below the limit."""
-        return _zeros(shape, LIMIT - sum(store.nbytes for store in self._sums.values()))
-
-
-def _zeros(shape: tuple[int, ...], room: int | None = None) -> np.ndarray:
-    """An array of zeros; in a file without a name where it takes more than `room` bytes (None: the limit)."""
-    if 8 * int(np.prod(shape)) <= (LIMIT if room is None else room):
-        return np.zeros(shape)
-    with tempfile.TemporaryFile(prefix="value_nb-sums-") as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk is an OSError now, and no crash later
-            os.posix_fallocate(file.fileno(), 0, 8 * int(np.prod(shape)))
-        return np.asarray(np.memmap(file, dtype=np.float64, mode="w+", shape=shape))
+        return spilled.zeros(shape, room=spilled.room_beside(self._sums.values()))

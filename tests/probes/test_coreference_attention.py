@@ -13,12 +13,13 @@ import torch
 
 from tests.probes.coreference_fakes import Mapped, corners, looking, mapped, noise, scene, world
 from tests.tiny import tiny_examples, tiny_model
-from value_nb import seeds
+from value_nb import seeds, spilled, states
 from value_nb.collecting import collect
 from value_nb.controls import Mismatched
 from value_nb.data.example import Example, Phrase
 from value_nb.data.matching import iou
 from value_nb.layout import LayerBatch
+from value_nb.probes import coreference_table
 from value_nb.probes.coreference_attention import CoreferenceAttention
 from value_nb.probes.coreference_table import parts
 from value_nb.probes.mentions import mentions
@@ -406,11 +407,27 @@ def test_small_statistics_alone_are_kept():
     """Per mention and head: a region and two means, 10 bytes."""
     probe, examples = CoreferenceAttention(), world(10)
     collect(mapped(noise(), layers=2, heads=3), examples, [probe])
-    kept = sum(
-        a.nbytes
-        for looks in probe._heads.values()
-        for part in looks
-        for a in (part.top, part.linked, part.unlinked)
-    )
+    looks, mentions_ = probe._looks, range(len(probe._mentions))
+    kept = 0
+    for direction in ("image->text", "text->image"):
+        keys = looks.keys(direction)
+        kept += looks.top(keys, mentions_).nbytes + looks.weights(keys, mentions_).nbytes
     assert kept == len(probe._mentions) * 2 * 2 * 3 * 10
     assert corners(3).shape == (3, 4)
+
+
+def test_in_files_are_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no room in memory, in blocks of two pictures, added up from shards and kept in between."""
+    examples = both_splits(9)
+    model = mapped(noise(), layers=2, heads=3)
+    probe = CoreferenceAttention(permutations=50)
+    whole = collect(model, examples, [probe.fresh()]).probes[0].rows(replicates=50)
+    monkeypatch.setattr(spilled, "LIMIT", 0)
+    monkeypatch.setattr(coreference_table, "PICTURES", 2)
+    total = probe.fresh()
+    for part in (examples[:20], examples[20:]):
+        seen = collect(model, part, [probe.fresh()]).probes[0]
+        total = total.merge(probe.fresh().restore(states.unpack(b"".join(states.pack(seen.state())))))
+    arrays = [*total._looks._top.values(), *total._looks._weights.values()]
+    assert arrays and all(isinstance(array.base, np.memmap) for array in arrays)
+    assert total.rows(replicates=50) == whole

@@ -67,15 +67,16 @@ def test_permuted_hits_against_a_plain_loop():
         sets = rng.random((chains, 6)) < 0.4
         chain = rng.integers(0, chains, size=7)
         images.append((image_hits(name, rng.integers(0, 6, size=(7, 3)), chain, sets), chain, sets))
-    observed, null = permuted_hits([image for image, _, _ in images], seed=4, permutations=50)
+    found = permuted_hits([image for image, _, _ in images], seed=4, permutations=50)
+    assert (found.n, found.n_images) == (21, 3)
     for drawn in range(50):
         expected = np.zeros(3)
         for image, _, _ in images:
             order = chain_orders(image.image_id, 4, len(image.counts), 50)[drawn]
             for chain, given in enumerate(order):
                 expected += image.counts[chain, given]
-        assert np.allclose(null[drawn], expected)
-    assert np.allclose(observed, sum(image.observed for image, _, _ in images))
+        assert np.allclose(found.null[drawn], expected)
+    assert np.allclose(found.observed, sum(image.observed for image, _, _ in images))
 
 
 def test_every_order_comes_equally_often():
@@ -88,14 +89,15 @@ def test_a_picture_with_one_chain_adds_nothing():
     one = image_hits("a", np.array([[0], [0]]), np.array([0, 0]), SETS[:1])
     two = image_hits("b", np.array([[0], [2]]), np.array([0, 1]), SETS[:2])
     alone, both = (permuted_hits(images, 0, 100) for images in ([two], [one, two]))
-    assert np.array_equal(alone[0], both[0]) and np.array_equal(alone[1], both[1])
-    assert permuted_hits([one], 0, 10)[1].shape == (10, 0)
+    assert np.array_equal(alone.observed, both.observed) and np.array_equal(alone.null, both.null)
+    assert (alone.n, alone.n_images) == (both.n, both.n_images) == (2, 1)
+    assert permuted_hits([one], 0, 10).null.shape == (10, 0)
 
 
 def test_the_order_of_pictures_does_not_matter():
     images = [image_hits(name, TOP, CHAIN, SETS) for name in "abc"]
     first, second = (permuted_hits(some, 0, 60) for some in (images, images[::-1]))
-    assert np.array_equal(first[1], second[1])
+    assert np.array_equal(first.null, second.null)
 
 
 def drawn_images(rng: np.random.Generator, signal: float, heads: int, images: int = 25) -> list[ImageHits]:
@@ -114,7 +116,8 @@ def test_nothing_planted_is_found_at_the_nominal_rate():
     rng = np.random.default_rng(0)
     single = whole = 0
     for draw in range(200):
-        observed, null = permuted_hits(drawn_images(rng, 0.0, 10), draw, 199)
+        found = permuted_hits(drawn_images(rng, 0.0, 10), draw, 199)
+        observed, null = found.observed, found.null
         single += stats.permutation_p(observed[0], null[:, 0]) <= 0.05
         whole += np.nanmin(stats.max_statistic_p(observed, null)) <= 0.05
     assert single <= 18 and whole <= 18
@@ -131,8 +134,8 @@ def test_a_head_that_knows_regions_but_not_which_is_not_found():
             images.append(
                 image_hits(f"i{image}", rng.integers(0, 4, size=(8, 1)), chain, np.eye(4, 20, dtype=bool))
             )
-        observed, null = permuted_hits(images, draw, 199)
-        found += stats.permutation_p(observed[0], null[:, 0]) <= 0.05
+        drawn = permuted_hits(images, draw, 199)
+        found += stats.permutation_p(drawn.observed[0], drawn.null[:, 0]) <= 0.05
     assert found <= 18
 
 
@@ -142,8 +145,8 @@ def test_power_grows_with_the_signal():
     for signal in (0.0, 0.05, 0.1, 0.2, 0.4):
         p = []
         for draw in range(60):
-            observed, null = permuted_hits(drawn_images(rng, signal, 1), draw, 199)
-            p.append(stats.permutation_p(observed[0], null[:, 0]))
+            found = permuted_hits(drawn_images(rng, signal, 1), draw, 199)
+            p.append(stats.permutation_p(found.observed[0], found.null[:, 0]))
         power.append(np.mean(np.array(p) <= 0.05))
     assert all(a <= b for a, b in pairwise(power)), power
     assert power[0] <= 0.12 and power[-1] == 1.0

@@ -13,7 +13,7 @@ from value_nb.explorer.trace_batches import as_batches
 from value_nb.layout import PositionClass
 from value_nb.models.gates import query_of
 from value_nb.probes import crossmodal
-from value_nb.probes.coreference_table import Looks
+from value_nb.probes.coreference_looks import Looks
 from value_nb.probes.mentions import DIRECTIONS, place, pooled
 from value_nb.probes.modality import SHARE, ModalityImportance
 from value_nb.result import Result

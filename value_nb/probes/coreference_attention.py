@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from value_nb import stats
 from value_nb.probes.base import Needs, Probe
+from value_nb.probes.coreference_looks import Gathered, Looks
 from value_nb.probes.coreference_rows import CHANCES, HEAD_MEASURES, all_rows
-from value_nb.probes.coreference_table import Key, Looks, Table, parts
+from value_nb.probes.coreference_table import Table, parts
 from value_nb.probes.mentions import DIRECTIONS, Mention, Placed, place, pooled
 
 if TYPE_CHECKING:
@@ -87,17 +88,16 @@ class CoreferenceAttention(Probe):
 
     def _start(self) -> None:
         self._mentions: list[Mention] = []
-        self._heads: dict[Key, list[Looks]] = {}
+        self._looks = Gathered()
         self._batch: tuple[Layout | None, Placed | None] = (None, None)
 
     def state(self) -> dict[str, Any]:
         """Mentions and what they look at; the batch at hand goes."""
-        return {"_mentions": self._mentions, "_heads": self._heads}
+        return {"_mentions": self._mentions, "_looks": self._looks}
 
     def _absorb(self, other: Self) -> None:
         self._mentions.extend(other._mentions)
-        for key, looks in other._heads.items():
-            self._heads.setdefault(key, []).extend(looks)
+        self._looks.absorb(other._looks)
 
     def needs(self, model: VLModel) -> Needs:
         """The blocks between the modalities."""
@@ -119,8 +119,7 @@ class CoreferenceAttention(Probe):
             placed = self._placed(batch.layout)
             if placed is not None:
                 weights = pooled(batch.attention[direction], placed, direction)
-                key = (direction, (batch.stack, batch.layer))
-                self._heads.setdefault(key, []).append(Looks.of(weights, placed))
+                self._looks.add((direction, (batch.stack, batch.layer)), Looks.of(weights, placed))
 
     def _placed(self, layout: Layout) -> Placed | None:
         """The mentions of the batch, found once for all its layers."""
@@ -135,6 +134,6 @@ class CoreferenceAttention(Probe):
         self._batch = (None, None)
         if not self._mentions:
             return []
-        table = Table.of(self._mentions, self._heads)
+        table = Table.of(self._mentions, self._looks)
         choosing, scoring = parts(table.images, table.splits, self.choose_on, self.seed)
         return all_rows(table.take(choosing), table.take(scoring), self.seed, self.permutations, replicates)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from value_nb import stats
-from value_nb.probes.coreference_statistics import ImageHits, can_swap, permuted_hits, within
+from value_nb.probes.coreference_statistics import ImageHits, Permuted, permuted_hits, within
 from value_nb.probes.coreference_table import ALL, Table
+from value_nb.sums import ImageSums
 
 HEAD_MEASURES = ("hit_rate", "hit_rate_linked", "linked_weight", "unlinked_weight")
 CHANCES = ("chance", "chance_linked", "largest_region", "central_region")
@@ -32,7 +34,7 @@ def all_rows(choosing: Table, scored: Table, seed: int, permutations: int, repli
         return []
     rows = [*_chance_rows(scored, seed, replicates)]
     tests: list[Test] = []
-    for direction in scored.top:
+    for direction in scored.places:
         rows += _head_rows(scored, direction, seed, replicates)
         rows += _choice_rows(choosing, direction, seed, replicates)
         for group in scored.groups:
@@ -97,38 +99,33 @@ def run_test(
 ) -> Test:
     """Choose a head on some pictures; test it, and all heads at once, on the others."""
     head = choose(choosing, direction, group)
-    images = can_swap(scored.by_image(direction, scored.groups[group]))
-    observed, null = permuted_hits(images, seed, permutations)
-    p_map = stats.max_statistic_p(observed, null) if images else np.zeros(0)
+    where = scored.groups[group]
+    found = permuted_hits(scored.by_image(direction, where), seed, permutations)
+    p_map = stats.max_statistic_p(found.observed, found.null) if found.n_images else np.zeros(0)
     chains = alike = Swapped()
     if head is not None:
-        chains = _found(images, observed, null, head)
-        of_type = [] if group == ALL else [*_of_type(images, head)]
-        alike = _found(of_type, *permuted_hits(of_type, seed, permutations), 0)
-    return Test(direction, group, head, p_map, _mentions(images), len(images), chains, alike)
+        chains = _swapped(found, head)
+        of_type = iter(()) if group == ALL else _of_type(scored.by_image(direction, where), head)
+        alike = _swapped(permuted_hits(of_type, seed, permutations), 0)
+    return Test(direction, group, head, p_map, found.n, found.n_images, chains, alike)
 
 
 def choose(choosing: Table, direction: str, group: str) -> int | None:
     """The column of the head with the highest hit rate (the first of several), None without mentions."""
     where = choosing.groups.get(group)
-    if where is None or direction not in choosing.top or not where.any():
+    if where is None or direction not in choosing.places or not where.any():
         return None
-    return int(choosing.hits(direction)[where].mean(axis=0).argmax())
+    return int(sum(choosing.hits(direction, block).sum(axis=0) for block in choosing.blocks(where)).argmax())
 
 
-def _mentions(images: Sequence[ImageHits]) -> int:
-    return int(sum(image.mentions.sum() for image in images))
-
-
-def _found(images: Sequence[ImageHits], observed: np.ndarray, null: np.ndarray, head: int) -> Swapped:
-    n = _mentions(images)
-    if not n:
+def _swapped(found: Permuted, head: int) -> Swapped:
+    if not found.n:
         return Swapped()
-    p = float(stats.permutation_p(observed[head], null[:, head]))
-    return Swapped(p, float(null[:, head].mean()) / n, n, len(images))
+    p = float(stats.permutation_p(found.observed[head], found.null[:, head]))
+    return Swapped(p, float(found.null[:, head].mean()) / found.n, found.n, found.n_images)
 
 
-def _of_type(images: Sequence[ImageHits], head: int) -> Iterator[ImageHits]:
+def _of_type(images: Iterable[ImageHits], head: int) -> Iterator[ImageHits]:
     """Of each picture the chains that have mentions here, where there are two; one head alone."""
     for image in images:
         chains = np.flatnonzero(image.mentions)
@@ -157,7 +154,10 @@ def _one_chain_rows(table: Table, group: str, where: np.ndarray) -> Iterator[Row
     chains: dict[str, set[str]] = {}
     for row in np.flatnonzero(where):
         chains.setdefault(table.mentions[row].image_id, set()).add(table.mentions[row].chain)
-    counted = {"images_with_one_chain": sum(len(table.sets[image][0]) == 1 for image in chains)}
+    there: dict[str, set[str]] = {}
+    for mention in table.mentions:
+        there.setdefault(mention.image_id, set()).add(mention.chain)
+    counted = {"images_with_one_chain": sum(len(there[image]) == 1 for image in chains)}
     if group != ALL:
         counted["images_with_one_chain_of_type"] = sum(len(names) == 1 for names in chains.values())
     for measure, value in counted.items():
@@ -167,11 +167,8 @@ def _one_chain_rows(table: Table, group: str, where: np.ndarray) -> Iterator[Row
 
 def _head_rows(table: Table, direction: str, seed: int, replicates: int) -> Iterator[Row]:
     """Rates and weights of every head, by entity type."""
-    hits = [table.hits(direction, part) for part in ("hits", "linked")]
-    values = np.concatenate([np.stack(hits, axis=-1), table.weights[direction]], axis=-1)
     for group, where in table.groups.items():
-        found = stats.mean_interval(values[where], table.images[where], seed=seed, replicates=replicates)
-        counts = (~np.isnan(values[where])).sum(axis=0)
+        found, counts = _interval(table, where, partial(_of_heads, table, direction), seed, replicates)
         for (column, place), (m, measure) in (
             (c, x) for c in enumerate(table.places[direction]) for x in enumerate(HEAD_MEASURES)
         ):
@@ -180,14 +177,31 @@ def _head_rows(table: Table, direction: str, seed: int, replicates: int) -> Iter
                 yield _row(where_, measure, table, int(counts[column, m])) | _value(found, (column, m))
 
 
+def _of_heads(table: Table, direction: str, block: np.ndarray) -> np.ndarray:
+    """`(mention, head, measure)` in the order of `HEAD_MEASURES`."""
+    hits = [table.hits(direction, block, part) for part in ("hits", "linked")]
+    return np.concatenate([np.stack(hits, axis=-1), table.weights(direction, block)], axis=-1)
+
+
 def _choice_rows(table: Table, direction: str, seed: int, replicates: int) -> Iterator[Row]:
     """The hit rate of every head on the mentions that choose, of all types: what heads are ranked by."""
     if not table.mentions:
         return
-    found = stats.mean_interval(table.hits(direction), table.images, seed=seed, replicates=replicates)
+    found, _ = _interval(table, table.groups[ALL], partial(table.hits, direction), seed, replicates)
     for column, place in enumerate(table.places[direction]):
         where = _at(place, direction, ALL)
         yield _row(where, "hit_rate_on_choice", table, len(table.mentions)) | _value(found, column)
+
+
+def _interval(
+    table: Table, where: np.ndarray, values: Callable[[np.ndarray], np.ndarray], seed: int, replicates: int
+) -> tuple[stats.Interval, np.ndarray]:
+    """The mean of `values(block)` over some mentions with its interval, and how many have a value."""
+    sums = ImageSums()
+    for block in table.blocks(where):
+        sums.add("", table.images[block].tolist(), values(block))
+    ids, num, den = sums.table("")
+    return stats.ratio_interval(num, den, ids, seed=seed, replicates=replicates), den.sum(axis=0)
 
 
 def _map_rows(found: Test, table: Table) -> Iterator[Row]:
@@ -231,8 +245,9 @@ def _holm(chosen: Sequence[Test], part: str) -> np.ndarray:
 
 def _rate_row(at: Row, measure: str, table: Table, found: Test, seed: int, replicates: int) -> Row:
     where = table.groups[found.group]
-    hits = table.hits(found.direction)[where][:, found.head]
-    mean = stats.mean_interval(hits, table.images[where], seed=seed, replicates=replicates)
+    mean, _ = _interval(
+        table, where, lambda block: table.hits(found.direction, block)[:, found.head], seed, replicates
+    )
     return _row(at, measure, table, int(where.sum())) | _value(mean, ())
 
 

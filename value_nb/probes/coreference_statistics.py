@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -112,9 +113,9 @@ def within(hits: ImageHits, chains: np.ndarray) -> ImageHits:
     return ImageHits(hits.image_id, hits.counts[np.ix_(chains, chains)], hits.mentions[chains])
 
 
-def can_swap(images: Sequence[ImageHits]) -> list[ImageHits]:
+def can_swap(images: Iterable[ImageHits]) -> Iterator[ImageHits]:
     """The pictures with at least two chains."""
-    return [image for image in images if len(image.mentions) > 1]
+    return (image for image in images if len(image.mentions) > 1)
 
 
 def chain_orders(image_id: str, seed: int, chains: int, permutations: int) -> np.ndarray:
@@ -123,8 +124,28 @@ def chain_orders(image_id: str, seed: int, chains: int, permutations: int) -> np
     return draws.reshape(permutations, chains).argsort(axis=1)
 
 
-def permuted_hits(images: Sequence[ImageHits], seed: int, permutations: int) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, slots=True)
+class Permuted:
     """Hits as they are, and when the chains of each picture swap their regions.
+
+    Attributes
+    ----------
+    observed
+        `(head,)` float64.
+    null
+        `(permutation, head)` float64.
+    n, n_images
+        The mentions and pictures that have something to swap.
+    """
+
+    observed: np.ndarray
+    null: np.ndarray
+    n: int
+    n_images: int
+
+
+def permuted_hits(images: Iterable[ImageHits], seed: int, permutations: int) -> Permuted:
+    """Have the chains of each picture swap their regions.
 
     One permutation of a picture holds for all its captions, for all mentions of a chain and for all heads.
     A picture with one chain adds nothing: it has nothing to swap.
@@ -132,23 +153,21 @@ def permuted_hits(images: Sequence[ImageHits], seed: int, permutations: int) -> 
     Parameters
     ----------
     images
-        The same heads in each.
+        The same heads in each; gone through once, in any order: hits are whole numbers, whose sums are exact.
     seed, permutations
         A picture's permutations depend on its id and the seed alone.
-
-    Returns
-    -------
-    (`(head,)` observed hits, `(permutation, head)` hits under each permutation), float64.
     """
-    swapping = sorted(can_swap(images), key=lambda image: image.image_id)
-    heads = swapping[0].counts.shape[2] if swapping else 0
-    null = np.zeros((permutations, heads))
-    observed = sum((image.observed for image in swapping), np.zeros(heads))
-    for start in range(0, len(swapping), BLOCK):
-        block = swapping[start : start + BLOCK]
+    swapping = can_swap(images)
+    observed, null, n, n_images = np.zeros(0), np.zeros((permutations, 0)), 0, 0
+    while block := [*islice(swapping, BLOCK)]:
+        heads = block[0].counts.shape[2]
+        if not n_images:
+            observed, null = np.zeros(heads), np.zeros((permutations, heads))
         given = np.concatenate([*_given(block, seed, permutations)], axis=1)
         null += given @ np.concatenate([_looking(image).reshape(-1, heads) for image in block])
-    return observed, null
+        observed += sum(image.observed for image in block)
+        n, n_images = n + sum(int(image.mentions.sum()) for image in block), n_images + len(block)
+    return Permuted(observed, null, n, n_images)
 
 
 def _looking(image: ImageHits) -> np.ndarray:

@@ -1,20 +1,27 @@
-"""The mentions of a data set and what each looks at in every head, in an order of their own."""
+"""The mentions of a data set and what each looks at in every head, in an order of their own.
+
+Mentions are many and heads are too, so nothing here is made for all of both at once: `blocks` of pictures are
+gone through one after the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
 from value_nb import seeds
-from value_nb.probes.coreference_statistics import ImageHits, image_hits, mean_weight, top_regions
-from value_nb.probes.mentions import DIRECTIONS, Mention, Placed
+from value_nb.probes.coreference_looks import Gathered, Key
+from value_nb.probes.coreference_statistics import ImageHits, image_hits
+from value_nb.probes.mentions import DIRECTIONS, Mention
 
 ALL = "all"
-Key = tuple[str, tuple[str, int]]
-"""Direction and (stack, layer)."""
+PICTURES = 256  # of a block
 
 
 def parts(images: np.ndarray, splits: np.ndarray, choose_on: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,88 +50,45 @@ def parts(images: np.ndarray, splits: np.ndarray, choose_on: str, seed: int) -> 
     return choosing, ~choosing
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """What mentions look at in one layer and direction; `(mention, head)` each.
-
-    Attributes
-    ----------
-    top
-        The region with the largest weight.
-    linked, unlinked
-        Mean weights of linked and of unlinked regions, nan where there are none.
-    """
-
-    top: np.ndarray
-    linked: np.ndarray
-    unlinked: np.ndarray
-
-    @classmethod
-    def of(cls, weights: np.ndarray, placed: Placed) -> Looks:
-        """Reduce the weights `(mention, head, region)` of a batch."""
-        top = top_regions(weights, placed.rank, placed.valid).astype(np.int16)
-        means = (mean_weight(weights, chosen) for chosen in (placed.linked, placed.unlinked))
-        return cls(top, *(mean.astype(np.float32) for mean in means))
-
-    @classmethod
-    def joined(cls, parts: Sequence[Looks], order: Sequence[int]) -> Looks:
-        """Several batches' as one, in the given order."""
-        names = ("top", "linked", "unlinked")
-        return cls(*(np.concatenate([getattr(p, f) for p in parts])[list(order)] for f in names))
-
-
 @dataclass(frozen=True)
 class Table:
     """Mentions and, by direction, what they look at in all heads of all layers.
 
     Attributes
     ----------
-    mentions, images, splits
-        `(mention,)`.
-    places
-        direction -> (stack, layer, head) of each column.
-    top
-        direction -> `(mention, head)` int16: the region with the largest weight.
-    weights
-        direction -> `(mention, head, 2)` float32: mean weights of linked and of unlinked regions.
-    sets
-        image -> its chains, and `(chain, region)` bool: the regions that are a hit for each.
+    mentions
+        In the order of pictures, captions and phrases.
+    rows
+        `(mention,)`: row of each in `gathered`.
+    gathered
+        What each mention looks at.
     """
 
     mentions: tuple[Mention, ...]
-    images: np.ndarray
-    splits: np.ndarray
-    places: dict[str, list[tuple[str, int, int]]]
-    top: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
-    sets: dict[str, tuple[list[str], np.ndarray]]
+    rows: np.ndarray
+    gathered: Gathered
 
     @classmethod
-    def of(cls, listed: Sequence[Mention], looks: Mapping[Key, Sequence[Looks]]) -> Table:
-        """Bring together what batches have left, in the order of pictures, captions and phrases."""
+    def of(cls, listed: Sequence[Mention], gathered: Gathered) -> Table:
+        """Bring what batches have left in order."""
         names = [(m.image_id, m.example_id, m.number) for m in listed]
         order = sorted(range(len(listed)), key=names.__getitem__)
-        mentions = tuple(listed[i] for i in order)
-        images, splits = (np.array([getattr(m, f) for m in mentions]) for f in ("image_id", "split"))
-        table = cls(mentions, images, splits, {}, {}, {}, _sets(mentions))
-        for direction in DIRECTIONS:
-            keys = sorted(key for key in looks if key[0] == direction)
-            if not keys:
-                continue
-            layers = [Looks.joined(looks[key], order) for key in keys]
-            table.top[direction] = np.concatenate([layer.top for layer in layers], axis=1)
-            means = [[getattr(layer, f) for layer in layers] for f in ("linked", "unlinked")]
-            table.weights[direction] = np.stack([np.concatenate(m, axis=1) for m in means], axis=-1)
-            heads = [layer.top.shape[1] for layer in layers]
-            table.places[direction] = [(*k[1], h) for k, n in zip(keys, heads, strict=True) for h in range(n)]
-        return table
+        return cls(tuple(listed[i] for i in order), np.array(order, dtype=np.intp), gathered)
 
     def take(self, chosen: np.ndarray) -> Table:
-        """Some of the mentions."""
+        """The mentions of some of the pictures; `chosen` is `(mention,)` bool."""
         mentions = tuple(m for m, keep in zip(self.mentions, chosen, strict=True) if keep)
-        top, weights = ({d: a[chosen] for d, a in part.items()} for part in (self.top, self.weights))
-        images, splits = self.images[chosen], self.splits[chosen]
-        return Table(mentions, images, splits, self.places, top, weights, self.sets)
+        return Table(mentions, self.rows[chosen], self.gathered)
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """`(mention,)` str."""
+        return np.array([m.image_id for m in self.mentions], dtype=str)
+
+    @cached_property
+    def splits(self) -> np.ndarray:
+        """`(mention,)` str."""
+        return np.array([m.split for m in self.mentions], dtype=str)
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
@@ -133,39 +97,71 @@ class Table:
         groups = {t: np.array([t in m.types for m in self.mentions], dtype=bool) for t in types}
         return {ALL: np.ones(len(self.mentions), dtype=bool)} | groups
 
-    def hits(self, direction: str, part: str = "hits") -> np.ndarray:
+    @cached_property
+    def places(self) -> dict[str, list[tuple[str, int, int]]]:
+        """Direction -> (stack, layer, head) of each column."""
+        return {
+            direction: [(*key[1], head) for key in keys for head in range(self.gathered.heads(key))]
+            for direction, keys in self._keys.items()
+        }
+
+    @cached_property
+    def _keys(self) -> dict[str, list[Key]]:
+        found = {direction: self.gathered.keys(direction) for direction in DIRECTIONS}
+        return {direction: keys for direction, keys in found.items() if keys}
+
+    def blocks(self, where: np.ndarray) -> Iterator[np.ndarray]:
+        """Indices of the mentions that are chosen by `(mention,)` bool, some pictures at a time."""
+        for start in range(0, len(self._pictures), PICTURES):
+            first, last = self._pictures[start][0], self._pictures[start : start + PICTURES][-1][1]
+            chosen = first + np.flatnonzero(where[first:last])
+            if len(chosen):
+                yield chosen
+
+    @cached_property
+    def _pictures(self) -> list[tuple[int, int]]:
+        """First mention of each picture, and the first one of the next."""
+        starts = np.flatnonzero(self.images[1:] != self.images[:-1]) + 1
+        return [*pairwise([0, *starts.tolist(), len(self.mentions)])] if self.mentions else []
+
+    def top(self, direction: str, block: np.ndarray) -> np.ndarray:
+        """`(mention, head)` int16: the region with the largest weight."""
+        return self.gathered.top(self._keys[direction], self.rows[block])
+
+    def weights(self, direction: str, block: np.ndarray) -> np.ndarray:
+        """`(mention, head, 2)` float32: mean weights of linked and of unlinked regions."""
+        return self.gathered.weights(self._keys[direction], self.rows[block])
+
+    def hits(self, direction: str, block: np.ndarray, part: str = "hits") -> np.ndarray:
         """`(mention, head)` bool: the region looked at most is one of the mention's "hits" or "linked"."""
-        top = self.top[direction]
-        member = np.zeros((len(top), int(max(m.regions for m in self.mentions))), dtype=bool)
-        for row, mention in enumerate(self.mentions):
+        listed = [self.mentions[i] for i in block]
+        member = np.zeros((len(block), max(mention.regions for mention in listed)), dtype=bool)
+        for row, mention in enumerate(listed):
             member[row, list(getattr(mention, part))] = True
-        return np.take_along_axis(member, top.astype(np.int64), axis=1)
+        return np.take_along_axis(member, self.top(direction, block).astype(np.int64), axis=1)
 
-    def by_image(self, direction: str, where: np.ndarray) -> list[ImageHits]:
+    def by_image(self, direction: str, where: np.ndarray) -> Iterator[ImageHits]:
         """Hits of each picture's chains on each other's regions, of some of the mentions."""
-        rows = np.flatnonzero(where)
-        if not len(rows):
-            return []
-        starts = np.flatnonzero(self.images[rows][1:] != self.images[rows][:-1]) + 1
-        return [self._image(direction, mine) for mine in np.split(rows, starts)]
+        for block in self.blocks(where):
+            top = self.top(direction, block).astype(np.int64)
+            cuts = np.flatnonzero(self.images[block][1:] != self.images[block][:-1]) + 1
+            for rows, mine in zip(np.split(block, cuts), np.split(top, cuts), strict=True):
+                yield self._image(rows, mine)
 
-    def _image(self, direction: str, rows: np.ndarray) -> ImageHits:
+    def _image(self, rows: np.ndarray, top: np.ndarray) -> ImageHits:
         image = self.mentions[rows[0]].image_id
-        chains, sets = self.sets[image]
+        chains, sets = self._sets(int(rows[0]))
         chain = np.array([chains.index(self.mentions[i].chain) for i in rows])
-        return image_hits(image, self.top[direction][rows].astype(np.int64), chain, sets)
+        return image_hits(image, top, chain, sets)
 
-
-def _sets(mentions: Sequence[Mention]) -> dict[str, tuple[list[str], np.ndarray]]:
-    hits: dict[str, dict[str, set[int]]] = {}
-    sizes = {mention.image_id: mention.regions for mention in mentions}
-    for mention in mentions:
-        hits.setdefault(mention.image_id, {}).setdefault(mention.chain, set()).update(mention.hits)
-    found = {}
-    for image, chains in hits.items():
-        names = sorted(chains)
-        sets = np.zeros((len(names), sizes[image]), dtype=bool)
+    def _sets(self, mention: int) -> tuple[list[str], np.ndarray]:
+        """The chains of a mention's picture, and `(chain, region)` bool: what is a hit for each."""
+        first, last = self._pictures[bisect_right(self._pictures, mention, key=itemgetter(0)) - 1]
+        hits: dict[str, set[int]] = {}
+        for one in self.mentions[first:last]:
+            hits.setdefault(one.chain, set()).update(one.hits)
+        names = sorted(hits)
+        sets = np.zeros((len(names), self.mentions[mention].regions), dtype=bool)
         for row, name in enumerate(names):
-            sets[row, sorted(chains[name])] = True
-        found[image] = (names, sets)
-    return found
+            sets[row, sorted(hits[name])] = True
+        return names, sets
