@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
 import value_nb as vnb
 from tests.bench import subjects
-from tests.bench.passes import ALL, BARE, SHALLOW, attention_probes, measured
+from tests.bench.passes import ALL, BARE, SHALLOW, attention_probes, measured, once
 from value_nb.batches import batches
 from value_nb.collecting import collect
 from value_nb.cost import live_bytes
 from value_nb.data.example import Example
 from value_nb.models.base import VLModel
-from value_nb.probes.base import Probe
 
-FEW, MANY = 1000, 10_000
+FEW, MANY, BATCH = 1000, 10_000, 32
 NARROW = {"hidden_size": 192, "intermediate_size": 768}
 MINI = "mini-uniter"
 
@@ -65,33 +65,42 @@ def examples(quick: bool) -> list[dict[str, Any]]:
 
 
 def memory(quick: bool) -> list[dict[str, Any]]:
-    """Rows: probes, pairs, and the most memory of the pass and of the results, of a narrow model.
+    """Rows: pairs, and the most memory that a sweep of UNITER-base with all attention probes takes.
 
-    That is what torch's tensors, numpy's arrays and Python's objects take at most, each counted apart and
-    added up: an upper bound. The pairs themselves come one at a time.
+    Tensors are those of one batch of the full-size model, at their most. Numpy's arrays and Python's objects,
+    which do not depend on a model's width, are those of a whole pass and of its results, of a narrow model
+    with as many layers and heads. Each is counted apart at its most and added up: an upper bound. The pairs
+    themselves come one at a time.
     """
-    model = subjects.gated("uniter", hidden_size=48, intermediate_size=48, num_hidden_layers=2)
-    groups = {"sums by image": attention_probes()[:2], "all attention probes": attention_probes()}
-    found = []
-    for name, probes in groups.items():
-        for n in (50, 100) if quick else (FEW, MANY):
-            found.append({"probes": name, "pairs": n} | _memory(model, probes, n))
-    return found
+    shallow = SHALLOW["uniter"] if quick else {}
+    narrow = subjects.gated("uniter", hidden_size=48, intermediate_size=48, **shallow)
+    tensors = _tensors(subjects.gated("uniter", **(NARROW if quick else {}), **shallow))
+    return [{"tensors": tensors} | _memory(narrow, n) for n in ((50, 100) if quick else (FEW, MANY))]
 
 
-def _memory(model: VLModel, asked: Sequence[Probe], n: int) -> dict[str, float]:
-    probes = [probe.fresh(0) for probe in asked]
-    (pair,) = subjects.pairs(1)
-    stream = (replace(pair, id=f"{k}#0", image_id=f"picture {k}") for k in range(n))
+def _tensors(model: VLModel) -> int:
+    batch = model.prepare(subjects.pairs(BATCH))
+    return live_bytes(partial(once, model, batch, attention_probes()))
+
+
+def _memory(model: VLModel, n: int) -> dict[str, float]:
+    collect(model, _copies(BATCH), [probe.fresh(0) for probe in attention_probes()])  # imports, caches
+    probes = [probe.fresh(0) for probe in attention_probes()]
     tracemalloc.start()
-    tensors = live_bytes(lambda: collect(model, stream, probes))
-    arrays = tracemalloc.get_traced_memory()[1]
+    collect(model, _copies(n), probes)
+    held, arrays = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
     for probe in probes:
         probe.rows(replicates=1000)
     results = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return {"tensors": tensors, "pass": tensors + arrays, "results": results}
+    return {"pairs": n, "held": held, "arrays": arrays, "results": results}
+
+
+def _copies(n: int) -> Iterator[Example]:
+    """`n` pairs of pictures of their own, one at a time."""
+    (pair,) = subjects.pairs(1)
+    return (replace(pair, id=f"{k}#0", image_id=f"picture {k}") for k in range(n))
 
 
 def tests_and_intervals(quick: bool) -> dict[str, Any]:

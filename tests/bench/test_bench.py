@@ -118,9 +118,12 @@ def test_a_table_of_a_small_model_has_every_run_and_memory() -> None:
 
 def test_memory_of_a_pass_and_of_its_results_is_counted() -> None:
     model = subjects.gated("uniter", hidden_size=12, intermediate_size=8, num_hidden_layers=1)
-    found = growth._memory(model, passes.attention_probes(), n=3)
-    assert set(found) == {"tensors", "pass", "results"}
-    assert found["pass"] > found["tensors"] > 0 and found["results"] > 0
+    few, many = (growth._memory(model, n) for n in (32, 320))
+    assert set(few) == {"pairs", "held", "arrays", "results"}
+    assert few["arrays"] >= few["held"] > 0 and few["results"] > 0
+    kept = 3 * 2 * 12 * 10 + 2 * 8 * 12  # bytes of a pair: mentions x directions x heads, sums by image
+    assert many["held"] - few["held"] > 288 * kept
+    assert growth._tensors(model) > 32 * 20 * 12 * 4
 
 
 def test_pairs_have_the_positions_asked_for() -> None:
@@ -161,12 +164,11 @@ def test_budgets_say_what_was_met_missed_and_not_measured() -> None:
 
 
 def test_memory_of_ten_times_as_many_pairs_counts_the_worst_moment() -> None:
-    sizes = ((10, 50e6), (100, 150e6))
-    rows_ = [
-        {"probes": passes.ALL, "pairs": n, "tensors": 1.0, "pass": 100e6, "results": r} for n, r in sizes
+    found = [
+        {"pairs": n, "tensors": 40e6, "arrays": 60e6, "held": 1.0, "results": r}
+        for n, r in ((10, 50e6), (100, 150e6))
     ]
-    other = rows_[0] | {"probes": "sums by image"}
-    (said,) = (row for row in report.budgets({"memory": [other, *rows_]}) if "ten times" in row[0])
+    (said,) = (row for row in report.budgets({"memory": found}) if "ten times" in row[0])
     assert said[2].startswith("1.50x, 100.0 to 150.0 MB (10 to 100 pairs)") and said[3] == "**missed**"
 
 

@@ -264,8 +264,7 @@ def _at(place: tuple[str, int, int], direction: str, group: str) -> Row:
 
 
 def _row(where: Row, measure: str, table: Table, n: int) -> Row:
-    splits = "+".join(sorted(set(table.splits.tolist())))
-    return where | {"measure": measure, "split": splits, "n": n}
+    return where | {"measure": measure, "split": table.split, "n": n}
 
 
 def _value(found: stats.Interval, cell: int | tuple[int, ...]) -> Row:

@@ -91,6 +91,11 @@ class Table:
         return np.array([m.split for m in self.mentions], dtype=str)
 
     @cached_property
+    def split(self) -> str:
+        """The split; several are joined by "+"."""
+        return "+".join(sorted(set(self.splits.tolist())))
+
+    @cached_property
     def groups(self) -> dict[str, np.ndarray]:
         """Entity type, and "all" -> `(mention,)` bool."""
         types = sorted({t for m in self.mentions for t in m.types})
