@@ -463,3 +463,15 @@ def test_an_empty_machine_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("VALUE_NB_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="no model is: run `make mini`"):
         Choices("mini-uniter", "mini-flickr30k", 1)
+
+
+def test_what_stands_still_follows_the_focus(attention, uniter, data):
+    """From a word with links to one without, a line of the key goes: the picture is that of a new panel."""
+    attention.focus = 0
+    attention.focus = 1
+    again = type(attention)(uniter, data)
+    again.focus = 1
+    assert attention._image.value == again._image.value
+    assert "dashed" not in attention._axes.key.get_text()
+    attention.focus = 0
+    assert attention._axes.key.get_text().startswith("dashed green: linked to the word")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ipywidgets import Dropdown, IntSlider, Layout, SelectionSlider
@@ -13,6 +13,7 @@ from ipywidgets import Dropdown, IntSlider, Layout, SelectionSlider
 from value_nb import style
 from value_nb.data.grid_boxes import regions_note
 from value_nb.widgets import picture
+from value_nb.widgets.scale import Scale
 from value_nb.widgets.state import State, pairs
 from value_nb.widgets.tinted import TintedRegions
 from value_nb.widgets.traced import MEAN, TracedPanel, places
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 NAMED = 60  # rows or columns of the map that are named; of more, every second or third
 KEY_LINE = 50  # characters of a line under the picture
+KEY_SIZE, KEY_LEADING = 8.5, 11.3  # points: of its letters, and from line to line
+NO_REGION = "No region takes part in this direction."
 PICTURE, MAP, SCALE = (0.005, 0.2, 0.375, 0.62), (0.495, 0.215, 0.425, 0.66), (0.93, 0.215, 0.012, 0.66)
 SIZE = (8.4, 4.4)  # inches; as wide as JupyterLab leaves beside its file browser on a small screen
 
@@ -168,7 +171,8 @@ class AttentionPanel(TracedPanel):
                 self._axes, self._drawn, self._background = axes, scene, None
         else:
             axes = self._axes
-        axes.update(view, int(self.focus), self._title())
+        if axes.update(view, int(self.focus), self._title()) and not fresh:
+            self._background = None
         return say(trace, view, self.place[1], int(self.focus), self._title())
 
     def _moving(self) -> Sequence[Artist]:
@@ -254,10 +258,15 @@ class _Axes:
         self.picture, self.map = figure.add_axes(PICTURE), figure.add_axes(MAP)
         self.regions = TintedRegions(self.picture, example)
         self.picture.set_title(picture.wrapped(example.caption, 48), fontsize=10.5)
-        self.note = self.picture.text(
-            0.0, -0.025, "", transform=self.picture.transAxes, va="top", fontsize=8.5, color="#404040"
-        )
+        self.key, self.note = self._line_below(), self._line_below()
         self._make_map(view)
+
+    def _line_below(self) -> Any:
+        """Text under the picture."""
+        return self.picture.annotate(
+            "", (0, 0), xycoords="axes fraction", xytext=(0, -4), textcoords="offset points", va="top",
+            fontsize=KEY_SIZE, color="#404040", annotation_clip=False,
+        )  # fmt: skip
 
     def _make_map(self, view: View) -> None:
         rows, columns = view.matrix.shape
@@ -271,12 +280,13 @@ class _Axes:
         self.map.set_xticks(np.arange(columns)[across] + 0.5, names, rotation=90, fontsize=size)
         self.map.set_yticks(np.arange(rows)[down] + 0.5, view.matrix.index[down], fontsize=size)
         self.map.tick_params(length=0, pad=2)
-        self.title = self.map.set_title(" \n ", fontsize=10)
+        self.map.set_title(view.roles, fontsize=10)
+        self.title = self.map.annotate(
+            "", (0, 1), xycoords="axes fraction", xytext=(0, 22), textcoords="offset points", fontsize=10
+        )
         for side in self.map.spines.values():
             side.set_visible(False)
-        self.bar = self.figure.colorbar(self.mesh, cax=self.figure.add_axes(SCALE))
-        self.bar.outline.set_visible(False)
-        self.bar.ax.tick_params(length=2, labelsize=8)
+        self.scale = Scale(self.figure.add_axes(SCALE))
         self.row = picture.rectangle(
             np.array([0, 0, columns, 1]), edgecolor=style.PAPER, linewidth=2.0, zorder=5, clip_on=False
         )
@@ -285,16 +295,20 @@ class _Axes:
     @property
     def moving(self) -> list[Artist]:
         """What `update` changes."""
-        return [*self.regions.moving, self.note, self.mesh, self.row, self.title, self.bar.ax]
+        return [*self.regions.moving, self.note, self.mesh, self.row, self.title, *self.scale.moving]
 
-    def update(self, view: View, focus: int, title: str) -> None:
-        """Show other numbers at the same places."""
+    def update(self, view: View, focus: int, title: str) -> bool:
+        """Show other numbers at the same places; whether what stands still has changed."""
         values = view.matrix.to_numpy(float)
+        top = max(float(values.max()), 1e-9)
         self.mesh.set_array(values)
-        self.mesh.set_clim(0.0, max(float(values.max()), 1e-9))
+        self.mesh.set_clim(0.0, top)
+        self.scale.update(top)
         self.row.set_y(focus)
-        self.title.set_text(f"{title}\n{view.roles}")
+        self.title.set_text(title)
+        before = self.key.get_text()
         self._tint(view, focus)
+        return bool(self.key.get_text() != before)
 
     def _tint(self, view: View, focus: int) -> None:
         weights = np.zeros(len(self.regions.boxes)) if view.weights is None else view.weights
@@ -305,17 +319,17 @@ class _Axes:
         )
         strongest = self.regions.update(weights, linked)
         named = [f"{label} {weights[i]:.3f}" for i, label in _labels(self.example, strongest)]
-        self.note.set_text(_key(view, named, bool(linked), regions_note(self.example)))
+        key = [] if view.weights is None else _key(bool(linked), regions_note(self.example))
+        self.key.set_text("\n".join(key))
+        self.note.set_y(-4 - KEY_LEADING * len(key))
+        said = f"orange: {', '.join(named)}" if view.weights is not None else NO_REGION
+        self.note.set_text("\n".join(textwrap.wrap(said, KEY_LINE)))
 
 
-def _key(view: View, named: Sequence[str], linked: bool, note: str) -> str:
-    """What the boxes in the picture mean, and the strongest regions with their numbers."""
-    if view.weights is None:
-        return "No region takes part in this direction."
-    parts = textwrap.wrap(f"orange: {', '.join(named)}", KEY_LINE)
-    if linked:
-        parts.append("dashed green: linked to the word by annotation")
-    return "\n".join([*parts, note or "thin: other annotated regions"])
+def _key(linked: bool, note: str) -> list[str]:
+    """What the boxes in the picture mean, but for the strongest."""
+    dashed = ["dashed green: linked to the word by annotation"] if linked else []
+    return [*dashed, note or "thin: other annotated regions"]
 
 
 def _labels(example: Example, chosen: Sequence[int]) -> list[tuple[int, str]]:
