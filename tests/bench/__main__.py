@@ -37,6 +37,7 @@ def sections() -> dict[str, Callable[[bool], Any]]:
         "classifiers": classifiers.measure,
         "notebooks": series.notebooks,
         "workers": growth.workers,
+        "latency": series.latency,
     }
 
 
@@ -93,13 +94,11 @@ def _leave(folder: Path, name: str, quick: bool) -> None:
 
 
 def write(folder: Path, page: Path, quick: bool) -> None:
-    """The page of what lies in the folder, and of the latencies that a browser has left."""
-    from tests.bench import report, series
+    """The page of what lies in the folder."""
+    from tests.bench import report
 
     there = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("[!.]*.json")}
     found = {name: one["found"] for name, one in there.items() if one["found"]}
-    if times := series.latency():
-        found["latency"] = times
     text = report.page(found, {name: one["taken"] for name, one in there.items()}, quick)
     page.parent.mkdir(parents=True, exist_ok=True)
     part = page.with_name(f".{page.name}.part")

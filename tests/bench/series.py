@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,8 +13,6 @@ from typing import Any
 from tests.bench.meter import spread
 
 ROOT = Path(__file__).resolve().parents[2]
-LATENCY = ROOT / "build" / "bench" / "latency.json"
-"""Where a browser test leaves {"panel": [milliseconds, ...], ...}: from a control's change to new pixels."""
 NOTEBOOKS = ("01", "03")
 
 
@@ -58,9 +55,12 @@ def _executed(path: Path, cache: Path) -> float:
     return time.perf_counter() - start
 
 
-def latency(path: Path = LATENCY) -> dict[str, list[float]]:
-    """Panel -> milliseconds [median, lowest, highest]; nothing where no browser has measured."""
-    if not path.is_file():
+def latency(quick: bool) -> dict[str, list[float]]:
+    """Panel -> milliseconds from a key to new pixels, [median, lowest, highest]; nothing without browser."""
+    from tests.browser import chromium
+    from tests.browser.latency import measured
+
+    if chromium.find() is None:
+        print(chromium.HINT)
         return {}
-    given = json.loads(path.read_text(encoding="utf-8"))
-    return {str(name): spread([float(x) for x in values]) for name, values in given.items() if values}
+    return {name: spread(times) for name, times in measured(2 if quick else 20).items()}

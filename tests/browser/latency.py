@@ -1,4 +1,4 @@
-"""How long from a key to new pixels: `python -m tests.browser.latency` writes build/bench/latency.json.
+"""How long from a key to new pixels, for the benchmark (`make bench`).
 
 An arrow key on the slider of the layer, in the explorer, the attention panel and the flow; on the miniature,
 and the explorer on a model of UNITER-base's size (12 x 12 heads, 60 positions, random weights). From the
@@ -7,24 +7,17 @@ key's `keydown` until the second frame after the view's first change. Each press
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import nbformat
 
-from tests.browser import chromium
 from tests.browser.lab import Report, look, opened, run_all
-from value_nb.lab import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-OUT = ROOT / "build" / "bench" / "latency.json"
-PRESSES = 20
 PAUSE = 4_000  # milliseconds: longer than the static twin waits, so that its drawing is among what is met
 CELLS = (
     """
@@ -52,7 +45,8 @@ one = Example("1#0", "1", " ".join(words), words, size=(400, 300), regions=regio
     "vnb.AttentionFlow(model, data)",
     "vnb.Explorer(large, [one])",
 )
-PANELS = ("explorer", "attention panel", "flow", "explorer, 12 x 12 heads, 60 positions")
+LARGE = "explorer, 12 x 12 heads, 60 positions"
+PANELS = ("explorer", "attention panel", "flow", LARGE)
 
 WATCH = """root => {
   const made = root.querySelector('.vnb-ex, .vnb-flow'), image = root.querySelector('img.vnb-picture');
@@ -74,13 +68,13 @@ WATCH = """root => {
 }"""
 
 
-def measure(page: Page, number: int) -> list[float]:
+def measure(page: Page, number: int, presses: int) -> list[float]:
     """Milliseconds of each press on one panel."""
     panel = page.locator(".vnb-panel").nth(number)
     panel.scroll_into_view_if_needed()
     slider = panel.locator(".widget-inline-hbox", has_text="layer").locator(".noUi-handle").first
     found = []
-    for _ in range(PRESSES):
+    for _ in range(presses):
         page.wait_for_timeout(PAUSE)
         slider.focus()
         last = slider.get_attribute("aria-valuenow") == slider.get_attribute("aria-valuemax")
@@ -90,11 +84,14 @@ def measure(page: Page, number: int) -> list[float]:
     return found
 
 
-def main() -> int:
-    """Measure every panel; 1 where there is no browser, or something broke."""
-    if chromium.find() is None:
-        print(chromium.HINT)
-        return 1
+def measured(presses: int) -> dict[str, list[float]]:
+    """Panel -> milliseconds of each press.
+
+    Raises
+    ------
+    RuntimeError
+        When something broke on the way, so that the times are not of what a reader sees.
+    """
     report, found = Report(), {}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -107,13 +104,7 @@ def main() -> int:
             look(page, report)
             page.set_default_timeout(60_000)
             for number, panel in enumerate(PANELS):
-                found[panel] = measure(page, number)
-                print(f"{panel}: median {median(found[panel]):.0f} ms of {len(found[panel])}", flush=True)
-    print("\n".join(report.findings))
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return int(bool(report.findings))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+                found[panel] = measure(page, number, presses)
+    if report.findings:
+        raise RuntimeError("\n".join(report.findings))
+    return found
