@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from value_nb.ahead import ahead
 from value_nb.batches import BatchSize, batches, settled
 from value_nb.progress import bar as new_bar
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
     from value_nb.layout import LayerBatch
-    from value_nb.models.base import VLModel
+    from value_nb.models.base import Batch, VLModel
     from value_nb.probes.base import Needs, Probe
 
 
@@ -79,9 +81,9 @@ def collect(
     said = f"{model.name} ({label or 'sweep'})"
     own = nullcontext(bar) if bar is not None else new_bar(label=said, total=total, progress=progress)
     with own as bar:
-        for chunk in batches(examples, size):
+        for chunk, batch in _prepared(model, batches(examples, size)):
             with torch.inference_mode():
-                model.run(model.prepare(chunk), on_layer=hand_out)
+                model.run(batch, on_layer=hand_out)
             seen += len(chunk)
             images.update(example.image_id for example in chunk)
             data.update(example.dataset for example in chunk)
@@ -90,6 +92,18 @@ def collect(
     if not seen:
         raise ValueError("no examples came; check the data set and its limit")
     return Collected(tuple(probes), seen, frozenset(images), frozenset(data), frozenset(splits))
+
+
+def _prepared(model: VLModel, chunks: Iterator[list[Example]]) -> Iterator[tuple[list[Example], Batch]]:
+    """Examples and the batch that they make, one ahead of what the model runs."""
+    import torch
+
+    @torch.inference_mode()
+    def made(chunk: list[Example]) -> tuple[list[Example], Batch]:
+        return chunk, model.prepare(chunk)
+
+    threads = torch.get_num_threads()  # a setting of each thread
+    return ahead(map(made, chunks), partial(torch.set_num_threads, threads))
 
 
 class Dispatcher:
