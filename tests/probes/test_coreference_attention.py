@@ -413,6 +413,8 @@ def test_small_statistics_alone_are_kept():
         keys = looks.keys(direction)
         kept += looks.top(keys, mentions_).nbytes + looks.weights(keys, mentions_).nbytes
     assert kept == len(probe._mentions) * 2 * 2 * 3 * 10
+    written = len(b"".join(states.pack(looks)))
+    assert kept < written < kept + 2000, "nor is room written that is not used"
     assert corners(3).shape == (3, 4)
 
 

@@ -89,6 +89,15 @@ class Gathered:
         """`(mention, head, 2)` float32: mean weights of linked and of unlinked regions."""
         return np.concatenate([self._weights[key][rows] for key in keys], axis=1)
 
+    def __getstate__(self) -> dict[Key, Looks]:
+        """Without the room that is not used yet."""
+        return {key: Looks(self._top[key][:n], self._weights[key][:n]) for key, n in self._used.items()}
+
+    def __setstate__(self, state: dict[Key, Looks]) -> None:
+        self._used = {key: len(looks.top) for key, looks in state.items()}
+        self._top = {key: looks.top for key, looks in state.items()}
+        self._weights = {key: looks.weights for key, looks in state.items()}
+
     def _grow(self, arrays: dict[Key, np.ndarray], key: Key, rows: int, like: np.ndarray) -> np.ndarray:
         """The array of a layer, with room for so many rows."""
         there = arrays.get(key)
