@@ -11,8 +11,6 @@ import pytest
 
 from tests.tiny import tiny_model
 from value_nb.explorer import measures
-from value_nb.explorer.measures import HeadMap
-from value_nb.explorer.view import scale
 from value_nb.probes.crossmodal import CrossModalHeads
 from value_nb.probes.mentions import mentions
 from value_nb.probes.modality import ModalityImportance
@@ -108,22 +106,3 @@ def test_without_a_picture_nothing_goes_across(uniter: Any, data: list[Any]) -> 
         found = measure(trace, "joint", "text->image")
         assert found.table is None and found.reason
     assert np.isfinite(measures.entropy(trace, "joint", "text->image").table.to_numpy()).all()
-
-
-@pytest.mark.parametrize(
-    ("values", "ends"),
-    [
-        ([[0.1, 0.8]], (0.0, 0.8)),
-        ([[0.5, 0.8]], (0.5, 0.8)),
-        ([[0.7, 0.7]], (0.0, 0.7)),
-        ([[np.nan, 0.6, 0.9]], (0.6, 0.9)),
-        ([[np.nan]], (0.0, 1.0)),
-    ],
-)
-def test_a_scale_begins_at_zero_unless_all_values_lie_far_from_it(
-    values: list[list[float]], ends: tuple[float, float]
-) -> None:
-    norm, _ = scale(HeadMap("", pd.DataFrame(values)))
-    assert (norm.vmin, norm.vmax) == ends
-    around, _ = scale(HeadMap("", pd.DataFrame(values), zero=True))
-    assert around.vmin == -around.vmax

@@ -127,6 +127,8 @@ def coreference(trace: Trace, stack: str, direction: str) -> HeadMap:
     if not found:
         return HeadMap(title, None, "no region of this example is linked to a phrase of its caption")
     table = pd.DataFrame(found).rename_axis("head").rename_axis(columns="layer")
+    if n == 1:
+        return HeadMap("whether the caption's one linked phrase finds its region (1) or not (0)", table)
     return HeadMap(f"share of the caption's {n} linked phrases that find their region", table)
 
 

@@ -74,20 +74,13 @@ def head_map_message(found: HeadMap, stack: str) -> dict[str, Any]:
 
 
 def scale(found: HeadMap) -> tuple[Normalize, str]:
-    """Colours of a map: from 0 upwards, or both ways around a meaningful zero.
-
-    Where all values lie in the upper half, colours begin at the smallest: the differences between heads, not
-    their common size, are what can be seen. Both ends stand at the scale.
-    """
+    """Colours of a map: from 0 upwards, or both ways around a meaningful zero."""
     from matplotlib.colors import Normalize
 
     values = np.zeros((1, 1)) if found.table is None else found.table.to_numpy(float)
-    known = values[np.isfinite(values)]
-    top = float(np.abs(known).max(initial=0.0)) or 1.0
-    if found.zero:
-        return Normalize(-top, top), DIVERGING
-    low = float(known.min(initial=top))
-    return Normalize(low if top / 2 < low < top else 0.0, top), style.SEQUENTIAL
+    top = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0
+    top = top or 1.0
+    return (Normalize(-top, top), DIVERGING) if found.zero else (Normalize(0.0, top), style.SEQUENTIAL)
 
 
 def pane_message(
