@@ -45,7 +45,7 @@ check: $(READY)  ## ruff on code and notebooks, mypy on the package
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-bench: $(READY)  ## measure speed and memory, write docs/BENCHMARK.md (12 minutes; QUICK=1: a smoke test)
+bench: $(READY)  ## measure speed and memory, write docs/BENCHMARK.md (half an hour; QUICK=1: a smoke test)
 	$(RUN) -m tests.bench $(if $(QUICK),--quick --out build/bench/QUICK.md)
 
 figures: $(READY)  ## run the series headless: SVG, PDF, PNG and CSV of every figure, and one page to look at

@@ -231,7 +231,8 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "shapes": ("Cost against layers, heads and positions", "A narrow UNITER (192 wide), 8 pairs.", _shapes),
     "examples": (
         "Cost against the number of pairs",
-        "mini-uniter, all attention probes, each pair of a picture of its own, results included.",
+        "mini-uniter, all attention probes, each pair of a picture of its own, results included. The first row "
+        "includes what a process does once.",
         _examples,
     ),
     "memory": (
@@ -252,7 +253,8 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "classifiers": (
         "Classifier probes against SentEval's protocol",
         "[CLS] of mini-bert's last layer; SentEval: Adam, four l2 penalties, early stopping, one training "
-        "more. Here: standardised logistic regression, four penalties.",
+        "more. Here: standardised logistic regression, four penalties. With about 400 test sentences, the "
+        "standard error of an accuracy near 50 % is 2.5 points.",
         _classifiers,
     ),
     "importing": ("Import", "A fresh interpreter each time.", _importing),
