@@ -231,8 +231,8 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "shapes": ("Cost against layers, heads and positions", "A narrow UNITER (192 wide), 8 pairs.", _shapes),
     "examples": (
         "Cost against the number of pairs",
-        "mini-uniter, all attention probes, each pair of a picture of its own, results included. The first row "
-        "includes what a process does once.",
+        "mini-uniter, all attention probes, each pair of a picture of its own, results included. The first "
+        "row includes what a process does once.",
         _examples,
     ),
     "memory": (
