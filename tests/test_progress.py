@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from tests.probes.planted import PhraseType, TypedModel, planted_examples
+from value_nb import progress
+from value_nb.probes.coreference_attention import CoreferenceAttention
 from value_nb.progress import bar, quiet
+from value_nb.sweep import sweep
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +44,17 @@ def test_a_build_server_sees_none(
     with bar(label="parts", total=2, delay=0, mininterval=0) as moved:
         moved.update(1)
     assert (capsys.readouterr().err == "") is silent
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_results_that_take_a_while_have_bars_of_their_own(
+    shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "DELAY", 0)
+    probes = [PhraseType(description_length=True), CoreferenceAttention(permutations=20)]
+    sweep(TypedModel(), planted_examples(36), probes, controls="none", progress=shown, cache=False)
+    said = capsys.readouterr().err
+    for label in ("(results)", "classifiers (embedding)", "classifiers (head word)", "coreference (intervals"):
+        assert (label in said) is shown, label
+    assert ("100%" in said) is shown
+    assert (re.search(r"classifiers \(embedding\): 100%.* fits", said) is not None) is shown

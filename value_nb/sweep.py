@@ -159,9 +159,19 @@ class _Run:
             return found
         opened = condition.open(self.model, self.examples)
         probes = [self.prepared[probe.name].fresh(self.seed) for probe in asked]
-        met = _met(opened, self._collect(name, number, opened, probes))
+        collected = self._collect(name, number, opened, probes)
+        met = _met(opened, collected, self._rows(collected))
         self.journal.add(name, lambda: met, instead_of=f"{name}-")
         return met
+
+    def _rows(self, collected: Collected) -> dict[str, list[dict[str, Any]]]:
+        """What each probe makes of what it has seen."""
+        found = {}
+        label = f"{self.model.name} (results)"
+        for probe in bar(collected.probes, label, progress=self.progress, unit=" probes"):
+            probe.progress = self.progress
+            found[probe.name] = probe.rows(replicates=REPLICATES)
+        return found
 
     def _collect(self, name: str, number: int, opened: Opened, probes: Sequence[Probe]) -> Collected:
         examples = opened.examples
@@ -182,7 +192,7 @@ class _Run:
         return there(self.client, model, probes, self.batch_size, moved)
 
 
-def _met(opened: Opened, collected: Collected) -> dict[str, Any]:
+def _met(opened: Opened, collected: Collected, rows: dict[str, Any]) -> dict[str, Any]:
     """What came of one condition, as plain values."""
     return {
         "shared": {
@@ -195,7 +205,7 @@ def _met(opened: Opened, collected: Collected) -> dict[str, Any]:
         "note": opened.note,
         "n": collected.n,
         "n_images": collected.n_images,
-        "rows": {probe.name: probe.rows(replicates=REPLICATES) for probe in collected.probes},
+        "rows": rows,
     }
 
 

@@ -60,6 +60,8 @@ class Probe(ABC):
         Whether it must look over all examples before the pass (see `prepare`).
     seed
         Seed of everything random in it; a sweep sets its own.
+    progress
+        Whether `rows` shows a bar where it may take a while; a sweep sets its own.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Probe(ABC):
     keeps: ClassVar[Kept] = "caption"
     prepares: ClassVar[bool] = False
     seed: int = 0
+    progress: bool = False
 
     @abstractmethod
     def needs(self, model: VLModel) -> Needs:
@@ -166,4 +169,4 @@ class Probe(ABC):
         return f"{type(self).__name__}({inside})"
 
 
-NAMES = frozenset({"name", "title", "question", "seed"})
+NAMES = frozenset({"name", "title", "question", "seed", "progress"})

@@ -148,7 +148,8 @@ class ClassifierProbe(Probe):
 
     def _rows(self, replicates: int) -> Iterator[Rows]:
         self._current = None
-        report = Reporter(self._table, self._store, self.seed, replicates, self.grid, self._n_jobs)
+        given = (self._table, self._store, self.seed, replicates, self.grid, self._n_jobs)
+        report = Reporter(*given, progress=self.progress)
         yield from report.task_rows()
         for view in self.views():
             yield from report.view_rows(view, self.description_length)

@@ -136,4 +136,5 @@ class CoreferenceAttention(Probe):
             return []
         table = Table.of(self._mentions, self._looks)
         choosing, scoring = parts(table.images, table.splits, self.choose_on, self.seed)
-        return all_rows(table.take(choosing), table.take(scoring), self.seed, self.permutations, replicates)
+        parted = table.take(choosing), table.take(scoring)
+        return all_rows(*parted, self.seed, self.permutations, replicates, self.progress)

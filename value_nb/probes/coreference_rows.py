@@ -12,6 +12,7 @@ import numpy as np
 from value_nb import stats
 from value_nb.probes.coreference_statistics import ImageHits, Permuted, permuted_hits, within
 from value_nb.probes.coreference_table import ALL, Table
+from value_nb.progress import bar
 from value_nb.sums import ImageSums
 
 HEAD_MEASURES = ("hit_rate", "hit_rate_linked", "linked_weight", "unlinked_weight")
@@ -20,7 +21,9 @@ P = "p-value"
 Row = dict[str, Any]
 
 
-def all_rows(choosing: Table, scored: Table, seed: int, permutations: int, replicates: int) -> list[Row]:
+def all_rows(
+    choosing: Table, scored: Table, seed: int, permutations: int, replicates: int, progress: bool = False
+) -> list[Row]:
     """Every row of the result.
 
     Parameters
@@ -29,18 +32,24 @@ def all_rows(choosing: Table, scored: Table, seed: int, permutations: int, repli
         The mentions that choose heads, and those that everything else is about.
     seed, permutations, replicates
         Of the permutation tests and the intervals.
+    progress
+        Show a bar.
     """
     if not scored.mentions:
         return []
     rows = [*_chance_rows(scored, seed, replicates)]
     tests: list[Test] = []
-    for direction in scored.places:
-        rows += _head_rows(scored, direction, seed, replicates)
-        rows += _choice_rows(choosing, direction, seed, replicates)
-        for group in scored.groups:
-            found = run_test(choosing, scored, direction, group, seed, permutations)
-            rows += _map_rows(found, scored)
-            tests.append(found)
+    total = len(scored.places) * (1 + len(scored.groups))
+    with bar(label="coreference (intervals, permutations)", total=total, progress=progress) as moved:
+        for direction in scored.places:
+            rows += _head_rows(scored, direction, seed, replicates)
+            rows += _choice_rows(choosing, direction, seed, replicates)
+            moved.update()
+            for group in scored.groups:
+                found = run_test(choosing, scored, direction, group, seed, permutations)
+                rows += _map_rows(found, scored)
+                tests.append(found)
+                moved.update()
     return [*rows, *_chosen_rows(tests, choosing, scored, seed, permutations, replicates)]
 
 

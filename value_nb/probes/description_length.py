@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,7 +62,11 @@ def online_code(
 
 
 def choose_C_for_code(
-    sources: Sequence[Source], task: Task, grid: Sequence[float] = GRID, n_jobs: int | None = -1
+    sources: Sequence[Source],
+    task: Task,
+    grid: Sequence[float] = GRID,
+    n_jobs: int | None = -1,
+    moved: Any = None,
 ) -> float:
     """The penalty with which validation labels take the fewest bits; of equals the strictest.
 
@@ -73,6 +77,8 @@ def choose_C_for_code(
     ----------
     sources, task, grid, n_jobs
         As in `value_nb.probes.linear.choose_C`.
+    moved
+        As in `value_nb.probes.linear.in_parallel`.
     """
     train, val = task.rows("train"), task.rows("val")
     classes, codes = np.unique(task.labels, return_inverse=True)
@@ -82,7 +88,7 @@ def choose_C_for_code(
         known, told = codes[train], codes[val]
         return float(_block(features[train], known, features[val], told, len(classes), C).mean())
 
-    return best_C(bits, sources, grid, n_jobs)
+    return best_C(bits, sources, grid, n_jobs, moved)
 
 
 def sending_order(images: np.ndarray, seed: int) -> np.ndarray:

@@ -145,11 +145,15 @@ def choose_C(
 
 
 def choose_fits(
-    sources: Sequence[Source], task: Task, grid: Sequence[float] = GRID, n_jobs: int | None = -1
+    sources: Sequence[Source],
+    task: Task,
+    grid: Sequence[float] = GRID,
+    n_jobs: int | None = -1,
+    moved: Any = None,
 ) -> tuple[float, list[Fit]]:
     """The penalty of `choose_C`, and the fits of the sources with it, which need not be made again.
 
-    Parameters and order of the fits as there.
+    Parameters and order of the fits as there; `moved` as in `in_parallel`.
     """
     made: dict[tuple[int, float], Fit] = {}
 
@@ -157,7 +161,7 @@ def choose_fits(
         found = made[id(source), C] = fit(source(), task, C)
         return float(1 - found.val.mean())
 
-    C = best_C(mistakes, sources, grid, n_jobs)
+    C = best_C(mistakes, sources, grid, n_jobs, moved)
     for source in sources:
         if (id(source), C) not in made:  # nothing was to be chosen
             mistakes(source, C)
@@ -169,6 +173,7 @@ def best_C(
     sources: Sequence[Source],
     grid: Sequence[float],
     n_jobs: int | None,
+    moved: Any = None,
 ) -> float:
     """The penalty with the smallest `cost(source, C)`, mean over the sources; of equals the strictest."""
     if not len(grid) or not len(sources):
@@ -178,7 +183,7 @@ def best_C(
     values = sorted(grid)
     if len(values) == 1:
         return float(values[0])
-    costs = in_parallel([partial(cost, source, C) for source in sources for C in values], n_jobs)
+    costs = in_parallel([partial(cost, source, C) for source in sources for C in values], n_jobs, moved)
     means = np.array(costs).reshape(len(sources), len(values)).mean(axis=0)
     return float(values[int(np.argmin(means.round(9)))])
 
@@ -189,6 +194,7 @@ def fit_many(
     C: float,
     n_jobs: int | None = -1,
     first: Mapping[Key, Fit] | None = None,
+    moved: Any = None,
 ) -> dict[Key, list[Fit]]:
     """Fit every source (a layer) to every task; features of a source are read once.
 
@@ -203,6 +209,8 @@ def fit_many(
         As in `fit` and `choose_C`.
     first
         Key -> the fit of that source to the first task, where there is one already (`choose_fits`).
+    moved
+        As in `in_parallel`.
 
     Returns
     -------
@@ -215,20 +223,27 @@ def fit_many(
         features = source() if len(made) < len(tasks) else None
         return made + [fit(features, task, C) for task in tasks[len(made) :]]
 
-    done = in_parallel([partial(work, key, source) for key, source in sources.items()], n_jobs)
+    done = in_parallel([partial(work, key, source) for key, source in sources.items()], n_jobs, moved)
     return dict(zip(sources, done, strict=True))
 
 
-def in_parallel(jobs: Sequence[Callable[[], Any]], n_jobs: int | None) -> list[Any]:
+def in_parallel(jobs: Sequence[Callable[[], Any]], n_jobs: int | None, moved: Any = None) -> list[Any]:
     """Results of the jobs in their order, from threads that each compute on one core.
 
-    One core for each, whatever `n_jobs`: sums then have one order, and a result one value.
+    One core for each, whatever `n_jobs`: sums then have one order, and a result one value. `moved`: a
+    progress bar that moves on by one with each job.
     """
     from sklearn.utils.parallel import Parallel, delayed
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    found = []
     with threadpool_limits(limits=1):
-        return list(Parallel(n_jobs=n_jobs, prefer="threads")(delayed(job)() for job in jobs))
+        parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        for result in parallel(delayed(job)() for job in jobs):
+            found.append(result)
+            if moved is not None:
+                moved.update()  # here, and not in a thread: a notebook would not know whose cell it is
+    return found
 
 
 def _wide(features: Features) -> Features:

@@ -12,6 +12,7 @@ from value_nb import stats
 from value_nb.probes.description_length import choose_C_for_code, online_code, sending_order
 from value_nb.probes.linear import Fit, choose_fits, fit_many, in_parallel
 from value_nb.probes.task import NotDefined, Task
+from value_nb.progress import bar
 
 if TYPE_CHECKING:
     from value_nb.probes.features import FeatureStore
@@ -36,6 +37,8 @@ class Reporter:
         Of the intervals, the control task and the online code.
     grid, n_jobs
         Values of C to choose from; fits at the same time.
+    progress
+        Show a bar while fits are made.
     """
 
     def __init__(
@@ -46,9 +49,10 @@ class Reporter:
         replicates: int,
         grid: Sequence[float],
         n_jobs: int,
+        progress: bool = False,
     ) -> None:
         self.table, self.store, self.seed, self.replicates = table, store, seed, replicates
-        self.grid, self.n_jobs = grid, n_jobs
+        self.grid, self.n_jobs, self.progress = grid, n_jobs, progress
 
     def task_rows(self) -> Iterator[Row]:
         """Majority, and how many types recur."""
@@ -80,15 +84,17 @@ class Reporter:
         }
         tried = _first_middle_last(places)
         some = [sources[at] for at in tried]
-        C, made = choose_fits(some, task, self.grid, self.n_jobs)
         control = _control(task, self.seed)
         tasks = [task, control] if isinstance(control, Task) else [task]
-        fits = fit_many(sources, tasks, C, self.n_jobs, dict(zip(tried, made, strict=True)))
+        jobs = len(some) * (len(self.grid) if len(self.grid) > 1 else 0) + len(places)
+        with self._bar(view.name, jobs * (2 if description_length else 1)) as moved:
+            C, made = choose_fits(some, task, self.grid, self.n_jobs, moved)
+            fits = fit_many(sources, tasks, C, self.n_jobs, dict(zip(tried, made, strict=True)), moved)
+            codes = self._description_rows(view.name, sources, some, task, moved)
+            told = [*codes] if description_length else []
         for at in places:
             yield from self._fit_rows(view.name, at, task, fits[at])
-        if description_length:
-            C = choose_C_for_code(some, task, self.grid, self.n_jobs)
-            yield from self._description_rows(view.name, sources, task, C)
+        yield from told
         counted = task.scored("val") if task.scored("val").any() else slice(None)
         best = places[int(np.argmax([fits[at][0].val[counted].mean() for at in places]))]
         for part in view.alone:
@@ -106,8 +112,12 @@ class Reporter:
 
     def _single(self, group: str, at: Layer, source: Source, task: Task) -> Iterator[Row]:
         """One classifier with a C of its own and no control task."""
-        _, (found,) = choose_fits([source], task, self.grid, self.n_jobs)
+        with self._bar(group, len(self.grid)) as moved:
+            _, (found,) = choose_fits([source], task, self.grid, self.n_jobs, moved)
         yield from self._fit_scores(found, task, at, group)
+
+    def _bar(self, group: str, fits: int) -> Any:
+        return bar(label=f"classifiers ({group})", total=fits, progress=self.progress, unit=" fits")
 
     def _fit_rows(self, group: str, at: Layer, task: Task, fits: list[Fit]) -> Iterator[Row]:
         yield from self._fit_scores(fits[0], task, at, group)
@@ -125,8 +135,9 @@ class Reporter:
         yield _row("selectivity", gap, len(images), at, group)
 
     def _description_rows(
-        self, group: str, sources: dict[Layer, Source], task: Task, C: float
+        self, group: str, sources: dict[Layer, Source], some: Sequence[Source], task: Task, moved: Any
     ) -> Iterator[Row]:
+        C = choose_C_for_code(some, task, self.grid, self.n_jobs, moved)
         train = task.rows("train")
         train = train[sending_order(task.images[train], self.seed)]
         labels, uniform = task.labels[train], np.full(len(train), np.log2(len(task.classes)))
@@ -135,7 +146,7 @@ class Reporter:
             return online_code(source()[train], labels, C)
 
         jobs = [partial(code, source) for source in sources.values()]
-        for at, bits in zip(sources, in_parallel(jobs, self.n_jobs), strict=True):
+        for at, bits in zip(sources, in_parallel(jobs, self.n_jobs, moved), strict=True):
             length = stats.mean_interval(bits, task.images[train], **self._draws)
             yield _row("description_length", length, len(train), at, group, "bits per label", "train")
             ids, total, _ = stats.image_sums(np.stack([uniform, bits], axis=1), task.images[train])
