@@ -223,6 +223,17 @@ def test_names_hold_the_numbers_for_a_screen_reader(page: Page) -> None:
     assert name.startswith(f"{word}, {number:.3f}")
 
 
+def test_links_are_explained_where_there_are_some(page: Page) -> None:
+    """ "tractor" is linked to a region; the full stop to none."""
+    status = page.locator(".vnb-ex-status").first
+    one(page, ".vnb-ex-word[data-index='2']").click()
+    chosen(page, "word", 2)
+    assert "Dashed green" in status.inner_text()
+    ask(page, "setattr(ex, 'selection', ('word', len(data[0].words) - 1))")
+    page.wait_for_function("() => !document.querySelector('.vnb-ex-status').innerText.includes('Dashed')")
+    assert page.locator(".vnb-ex-linked").count() == 0
+
+
 def test_a_head_is_pinned_beside(page: Page) -> None:
     page.get_by_role("button", name="Pin this head").click()
     page.wait_for_selector(".vnb-ex-pane[data-pane=pinned]:not([hidden])")

@@ -287,7 +287,7 @@ const render = ({ model, el }) => {
     map.draw(state, weights[1]?.cell);
     status.textContent = [scene.seen || !scene.picture ? "" : "The model does not see this picture.",
       state.threshold > 0 ? `Weights below ${state.threshold} are not shown.` : "",
-      state.links && scene.links.length ? "Dashed green: linked by the annotation." : "",
+      root.querySelector(".vnb-ex-linked") ? "Dashed green: linked by the annotation." : "",
       scene.note ? `Regions are ${scene.note}.` : ""].filter(Boolean).join(" ");
     due.clear();
   };
