@@ -242,6 +242,10 @@ def test_a_head_is_pinned_beside(page: Page) -> None:
     titles = page.locator(".vnb-ex-pane .vnb-ex-title").all_inner_texts()
     assert "layer 5" in titles[0]
     assert "layer 2" in titles[1]
+    stages = page.locator(".vnb-ex-stage").evaluate_all("all => all.map(e => e.getBoundingClientRect().top)")
+    assert stages[0] == pytest.approx(stages[1], abs=1)
+    grid = page.locator(".vnb-ex-grid").first.evaluate("e => e.getBoundingClientRect().top")
+    assert grid < stages[0], "the map lies beside the pictures"
     page.get_by_role("button", name="Unpin").click()
     page.wait_for_selector(".vnb-ex-pane[data-pane=pinned]", state="hidden")
 

@@ -53,6 +53,15 @@ def test_phrases_find_their_region_by_the_largest_pooled_weight(uniter: Any, dat
             assert found.table.loc[head, layer] == pytest.approx(np.mean(hits))
 
 
+def test_one_phrase_has_no_share(uniter: Any, data: list[Any]) -> None:
+    """The title speaks of one phrase, whose region is found or not."""
+    linked = [phrase for phrase in data[0].phrases if phrase.regions]
+    trace = uniter.trace(replace(data[0], phrases=(linked[0],)))
+    found = measures.coreference(trace, "joint", "text->image")
+    assert found.title == "whether the caption's one linked phrase finds its region (1) or not (0)"
+    assert set(np.unique(found.table)) <= {0.0, 1.0}
+
+
 def test_spread_by_hand() -> None:
     rows = np.array([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]])
     np.testing.assert_allclose(measures._evenness(rows), [0.0, 1.0, 0.5], atol=1e-12)

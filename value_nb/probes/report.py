@@ -90,11 +90,12 @@ class Reporter:
         with self._bar(view.name, jobs * (2 if description_length else 1)) as moved:
             C, made = choose_fits(some, task, self.grid, self.n_jobs, moved)
             fits = fit_many(sources, tasks, C, self.n_jobs, dict(zip(tried, made, strict=True)), moved)
-            codes = self._description_rows(view.name, sources, some, task, moved)
-            told = [*codes] if description_length else []
+            codes: list[Row] = []
+            if description_length:
+                codes += self._description_rows(view.name, sources, some, task, moved)
         for at in places:
             yield from self._fit_rows(view.name, at, task, fits[at])
-        yield from told
+        yield from codes
         counted = task.scored("val") if task.scored("val").any() else slice(None)
         best = places[int(np.argmax([fits[at][0].val[counted].mean() for at in places]))]
         for part in view.alone:
