@@ -219,8 +219,9 @@ def _step(page: Page, element: Locator | Any, kind: str) -> None:
 
 
 def shoot(page: Page, path: Path) -> None:
-    """The whole notebook: JupyterLab scrolls inside a panel, so the window grows to the last cell."""
+    """The whole notebook, as wide as it is: JupyterLab scrolls inside, so the window grows to its end."""
     height = int(page.evaluate("() => window.lab.bottom()")) + 120
-    page.set_viewport_size({"width": 1280, "height": max(900, min(height, 15_000))})
+    width = int(page.evaluate("() => window.innerWidth"))
+    page.set_viewport_size({"width": width, "height": max(900, min(height, 15_000))})
     page.wait_for_timeout(400)
     page.screenshot(path=path)

@@ -261,6 +261,8 @@ def test_the_theme_s_colours_are_taken(page: Page) -> None:
     """Dark ink on light, light ink on dark: on either, far from the ground."""
     ink = "e => getComputedStyle(e).color.match(/[0-9.]+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0)"
     title = one(page, ".vnb-ex-title")
+    one(page, ".vnb-ex-word[data-index='2']").click()
+    chosen(page, "word", 2)
     assert title.evaluate(ink) < 300
     set_theme(page, "JupyterLab Dark")
     assert title.evaluate(ink) > 500
@@ -269,11 +271,14 @@ def test_the_theme_s_colours_are_taken(page: Page) -> None:
 
 
 def test_a_narrow_window_shows_everything(page: Page) -> None:
+    """With numbers at the words and names at the regions, which take the most room."""
     page.set_viewport_size({"width": 800, "height": 900})
+    ask(page, "setattr(ex, 'selection', ('word', 2))")
+    chosen(page, "word", 2)
     page.wait_for_timeout(600)
     wide = page.evaluate(
         """() => { const inside = document.querySelector('.vnb-ex').getBoundingClientRect().right;
-        return [...document.querySelectorAll('.vnb-ex-word, .vnb-ex-cell, .vnb-ex-stage')]
+        return [...document.querySelectorAll('.vnb-ex-word, .vnb-ex-cell, .vnb-ex-stage, .vnb-ex-tag')]
         .filter(e => e.offsetParent && e.getBoundingClientRect().right > inside + 1).length; }"""
     )
     assert wide == 0
