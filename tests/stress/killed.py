@@ -7,7 +7,8 @@ start. A child is killed at a random point of its run, the next one goes on. Whe
 with another seed begins, until there were so many kills; the last one then runs to its end.
 
 FOLDER/expected/SEED and FOLDER/found/SEED get the results of each sweep, uninterrupted and killed;
-FOLDER/shards.txt a line for each shard that was collected in the killed ones, FOLDER/kills.txt for each kill.
+FOLDER/shards-expected.txt and FOLDER/shards-found.txt a line for each shard that was collected in them,
+FOLDER/kills.txt for each kill.
 """
 
 import os
@@ -29,6 +30,7 @@ from value_nb import shards
 SHARD = 8
 EACH = 16  # examples of each split
 EARLIEST, LATEST = 0.05, 0.35  # a kill comes after a share of the time of a whole run, drawn between these
+SOON = 0.2  # seconds after a part was written
 STEP, LONGEST = 0.01, 600.0  # seconds: between two looks at a child, and to wait for one that is not killed
 
 
@@ -65,10 +67,21 @@ def child(work: Callable[[], Any]) -> int:
     os._exit(0)
 
 
-def ended(pid: int, seconds: float) -> bool:
-    """Whether the child ends by itself within some time; a failed one ends everything."""
+def never() -> bool:
+    """A child is left to run until its time is over."""
+    return False
+
+
+def another_part() -> Callable[[], bool]:
+    """Whether the number of finished parts has changed since."""
+    there = parts()
+    return lambda: parts() != there
+
+
+def ended(pid: int, seconds: float, enough: Callable[[], bool] = never) -> bool:
+    """Whether the child ends by itself within some time, or before `enough`; a failed one ends everything."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until and not enough():
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             if status:
@@ -92,17 +105,27 @@ def count_shards(log: Path) -> None:
 
 
 def parts() -> int:
-    """How many finished parts lie in the store."""
-    return len([*Path(os.environ["VALUE_NB_CACHE"]).rglob("*.state")])
+    """How many finished parts lie in the store, from which a living child may take them away meanwhile."""
+    walk = os.walk(os.environ["VALUE_NB_CACHE"])  # passes over folders that are gone
+    return sum(name.endswith(".state") for *_, names in walk for name in names)
 
 
 def until_done(run: Callable[[], Any], whole: float, rng: random.Random, kills: Path, most: int) -> int:
-    """Start, kill and start again until the run ends by itself; returns the number of kills."""
+    """Start, kill and start again until the run ends by itself; returns the number of kills.
+
+    Every other kill comes after some time, mostly while results are worked out; those between come while or
+    soon after the next part is written, or after that time.
+    """
     done, patience, before = 0, 1.0, parts()
     while True:
         pid = child(run)
-        if ended(pid, whole * patience * rng.uniform(EARLIEST, LATEST) if done < most else LONGEST):
+        if done == most:
+            ended(pid, LONGEST)
             return done
+        between = bool(done % 2)
+        if ended(pid, whole * patience * rng.uniform(EARLIEST, LATEST), another_part() if between else never):
+            return done
+        time.sleep(between * rng.uniform(0.0, SOON))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         done += 1
@@ -118,9 +141,9 @@ def main(folder: Path, wanted: int, seed: int) -> None:
     model, data, rng = vnb.load_model("mini-uniter"), examples(), random.Random(seed)
 
     def run(seed: int, cache: bool) -> None:
-        if cache:
-            count_shards(folder / "shards.txt")
-        sweep(model, data, seed, cache).save(folder / ("found" if cache else "expected") / str(seed))
+        which = "found" if cache else "expected"
+        count_shards(folder / f"shards-{which}.txt")
+        sweep(model, data, seed, cache).save(folder / which / str(seed))
 
     while wanted > 0:
         seed += 1
