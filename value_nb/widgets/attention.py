@@ -113,11 +113,8 @@ class AttentionPanel(TracedPanel):
         direction: str | None = None,
         example: int = 0,
     ) -> None:
-        if not len(data):
-            raise ValueError("no examples came; check the data set and its limit")
-        self.model, self.data = model, data
+        self._take(model, data)
         self._places = places(model)
-        self._traces: dict[int, Trace] = {}
         self._drawn: tuple[int, str] | None = None
         first = next((d for d in self._places if d.startswith("text->image")), next(iter(self._places)))
         controls = {
@@ -128,7 +125,7 @@ class AttentionPanel(TracedPanel):
             "focus": Dropdown(options=[("", 0)], description="word", layout=Layout(width="300px")),
         }
         self.controls = controls
-        self._check_picture(example)
+        self._traces.trace(example)
         self.example, self.direction = example, first if direction is None else direction
         self._fit_layers()
         self._fit_focus()

@@ -15,6 +15,7 @@ from value_nb.widgets.by_model import Given, by_model
 from value_nb.widgets.clusters import Clusters, draw_clusters, pair_clusters
 from value_nb.widgets.panel import Panel
 from value_nb.widgets.state import State
+from value_nb.widgets.traces import ModelTraces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from value_nb.data.example import Example
     from value_nb.models.base import VLModel
     from value_nb.result import Result
-    from value_nb.trace import Trace
 
 CURVES, CLOUD = (0.095, 0.34, 0.41, 0.5), (0.56, 0.2, 0.43, 0.64)
 REASON = (0.05, 0.1, 0.9, 0.75)
@@ -84,10 +84,8 @@ class FusionPanel(Panel):
         self._models = {model.name: model for model in given}
         if lacking := [name for name in self._results if name not in self._models]:
             raise ValueError(f"no model came for the result of {lacking[0]}; came: {', '.join(self._models)}")
-        if not len(data):
-            raise ValueError("no examples came; check the data set and its limit")
         self.data = data
-        self._traces: dict[tuple[str, int], Trace] = {}
+        self._traces = {name: ModelTraces(model, data) for name, model in self._models.items()}
         self._drawn: tuple[Any, ...] | None = None
         names = list(self._results)
         self.controls = {
@@ -109,13 +107,8 @@ class FusionPanel(Panel):
     @property
     def clusters(self) -> Clusters:
         """The pair's states at the chosen layer, split in two."""
-        key = (str(self.model), int(self.example))
-        if key not in self._traces:
-            self._traces = {
-                **dict(list(self._traces.items())[-15:]),
-                key: self._models[key[0]].trace(self.data[key[1]]),
-            }
-        return pair_clusters(self._traces[key], self.layer, self.specials, seed=self.result.meta["seed"])
+        trace = self._traces[str(self.model)].trace(int(self.example))
+        return pair_clusters(trace, self.layer, self.specials, seed=self.result.meta["seed"])
 
     @property
     def table(self) -> pd.DataFrame:

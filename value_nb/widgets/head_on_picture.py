@@ -100,9 +100,7 @@ class HeadOnPicturePanel(TracedPanel):
         head: int | None = None,
         example: int = 0,
     ) -> None:
-        if not len(data):
-            raise ValueError("no examples came; check the data set and its limit")
-        self.model, self.data, self._traces = model, data, {}
+        self._take(model, data)
         self._axes: _Axes | None = None
         self._drawn: int | None = None
         self.reason = _reason(model, result)
@@ -128,7 +126,7 @@ class HeadOnPicturePanel(TracedPanel):
         """Offer what the model and the example have, and go to where the panel starts."""
         across = {name: place for name, place in places(self.model).items() if place[1] in reading.DIRECTIONS}
         self._places = across
-        self._check_picture(example)
+        self._traces.trace(example)
         self.controls["direction"].options = list(across)
         self.example = example
         self.direction = next(iter(across)) if direction is None else direction

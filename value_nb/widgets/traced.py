@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from value_nb.export import describe_example
 from value_nb.widgets.panel import Panel
+from value_nb.widgets.traces import ModelTraces
 
 if TYPE_CHECKING:
     from value_nb.data.example import Example
@@ -14,31 +15,29 @@ if TYPE_CHECKING:
     from value_nb.trace import Trace
 
 MEAN = "mean"
-KEPT = 16  # traces of so many examples are kept
 ORDER = ("text->image", "image->text", "text->text", "image->image")
 
 
 class TracedPanel(Panel):
     """A panel of one example at a time with the controls "example", "direction", "layer" and "head".
 
-    A subclass sets `model`, `data`, `controls` and `_places` (see `places`) and calls `_start`.
+    A subclass calls `_take` first, and sets `controls` and `_places` (see `places`).
     """
 
     model: VLModel
     data: Sequence[Example]
     _places: dict[str, tuple[str, str]]
-    _traces: dict[int, Trace]
+    _traces: ModelTraces
+
+    def _take(self, model: VLModel, data: Sequence[Example]) -> None:
+        """Set `model` and `data`. ValueError without any example."""
+        self.model, self.data = model, data
+        self._traces = ModelTraces(model, data, self._check_picture)
 
     @property
     def trace(self) -> Trace:
         """Everything that the model did to the present example."""
-        index = int(self.controls["example"].value)
-        if index not in self._traces:
-            self._check_picture(index)
-            while len(self._traces) >= KEPT:
-                self._traces.pop(next(iter(self._traces)))
-            self._traces[index] = self.model.trace(self.data[index])
-        return self._traces[index]
+        return self._traces.trace(int(self.controls["example"].value))
 
     @property
     def place(self) -> tuple[str, str]:
@@ -48,10 +47,7 @@ class TracedPanel(Panel):
     def _origin(self) -> dict[str, str]:
         return describe_example(self.trace.example, self.model)
 
-    def _check_picture(self, index: int) -> None:
-        if not 0 <= index < len(self.data):
-            raise ValueError(f"example={index!r}; expected a whole number from 0 to {len(self.data) - 1}")
-        example = self.data[index]
+    def _check_picture(self, example: Example) -> None:
         pixels = getattr(self.model, "picture_input", "regions") == "pixels" and example.image is not None
         if (example.regions is None or not len(example.regions)) and not pixels:
             raise ValueError(f"example {example.id!r} has no regions; this panel needs data with pictures")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,24 +38,42 @@ class OneTrace:
 
 
 class ModelTraces:
-    """Traces of a model over examples, made when they are first asked for."""
+    """Traces of a model over examples, made when they are first asked for; the last ones are kept.
 
-    def __init__(self, model: VLModel, data: Sequence[Example]) -> None:
+    Parameters
+    ----------
+    model, data
+        Whose, and over what. ValueError without any example.
+    check
+        Called with an example before its first trace; raises where it cannot be shown.
+    """
+
+    def __init__(
+        self,
+        model: VLModel,
+        data: Sequence[Example],
+        check: Callable[[Example], None] = lambda example: None,
+    ) -> None:
         if not len(data):
             raise ValueError("no examples came; check the data set and its limit")
         self.model, self.data = model, data
         self.stacks, self.directions = model.stacks, model.directions
+        self._check = check
         self._kept: dict[int, Trace] = {}
 
     def __len__(self) -> int:
         return len(self.data)
 
     def trace(self, index: int) -> Trace:
-        """The trace of an example."""
+        """The trace of an example. ValueError for an index that the data do not have."""
         if index not in self._kept:
+            if not 0 <= index < len(self.data):
+                raise ValueError(f"example={index!r}; expected a whole number from 0 to {len(self.data) - 1}")
+            example = self.data[index]
+            self._check(example)
             while len(self._kept) >= KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[index] = self.model.trace(self.data[index])
+            self._kept[index] = self.model.trace(example)
         return self._kept[index]
 
     def heads(self, stack: str, direction: str) -> int:
