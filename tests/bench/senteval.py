@@ -66,15 +66,20 @@ def train(training: Split, validation: Split, l2: float, classes: int) -> tuple[
 
 
 @torch.no_grad()
+def right(model: nn.Linear, split: Split) -> np.ndarray:
+    """Whether each answer is right, `(example,)` bool."""
+    x, y = (torch.from_numpy(part) for part in split)
+    return (model(x).argmax(dim=1) == y).numpy()
+
+
 def accuracy(model: nn.Linear, split: Split) -> float:
     """Share of right answers, 0 to 1."""
-    x, y = (torch.from_numpy(part) for part in split)
-    return float((model(x).argmax(dim=1) == y).float().mean())
+    return float(right(model, split).mean())
 
 
-def score(training: Split, validation: Split, test: Split) -> tuple[float, float]:
-    """(test accuracy, 0 to 1; the penalty it was reached with) of the whole protocol."""
+def score(training: Split, validation: Split, test: Split) -> tuple[np.ndarray, float]:
+    """(whether each test answer is right; the penalty of the classifier) of the whole protocol."""
     classes = int(training[1].max()) + 1
     tried = [round(100 * train(training, validation, l2, classes)[1], 2) for l2 in L2]
     l2 = L2[int(np.argmax(tried))]
-    return accuracy(train(training, validation, l2, classes)[0], test), l2
+    return right(train(training, validation, l2, classes)[0], test), l2

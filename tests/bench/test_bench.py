@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import growth, meter, passes, report, senteval, series, subjects
+from tests.bench import classifiers, growth, meter, passes, report, senteval, series, subjects
 from tests.browser import chromium
 from tests.browser.latency import LARGE
 from tests.tiny import tiny_examples, tiny_model
+from value_nb.probes.task import Task
 
 
 def separable(n: int, seed: int, noise: float = 0.1) -> senteval.Split:
@@ -29,11 +30,11 @@ def separable(n: int, seed: int, noise: float = 0.1) -> senteval.Split:
 
 def test_the_protocol_learns_what_can_be_learnt_and_nothing_else() -> None:
     train, validation, test = (separable(n, seed) for seed, n in enumerate((640, 60, 60)))
-    accuracy, l2 = senteval.score(train, validation, test)
-    assert accuracy == 1.0
+    right, l2 = senteval.score(train, validation, test)
+    assert right.shape == (60,) and right.all()
     assert l2 == senteval.L2[0], "of penalties that do equally well the first is taken"
     shuffled = tuple((x, np.random.default_rng(9).permutation(y)) for x, y in (train, validation, test))
-    assert senteval.score(*shuffled)[0] < 0.6
+    assert senteval.score(*shuffled)[0].mean() < 0.6
 
 
 def test_training_stops_at_the_sixth_failure_in_all() -> None:
@@ -69,9 +70,9 @@ def test_every_penalty_is_tried_and_the_best_trained_again(monkeypatch: pytest.M
         return None, scores[l2], 4
 
     monkeypatch.setattr(senteval, "train", train)
-    monkeypatch.setattr(senteval, "accuracy", lambda model, split: 0.25)
+    monkeypatch.setattr(senteval, "right", lambda model, split: "of the last one")
     split = separable(5, 0)
-    assert senteval.score(split, split, split) == (0.25, 1e-4), "equal when rounded: the first"
+    assert senteval.score(split, split, split) == ("of the last one", 1e-4), "equal when rounded: the first"
     assert tried == [*senteval.L2, 1e-4]
 
 
@@ -89,6 +90,22 @@ def test_the_best_weights_are_those_that_count(monkeypatch: pytest.MonkeyPatch) 
     assert (best, passes_made) == (1.0, 4 * 7), "one success, six failures"
     assert not np.allclose(early.weight.detach(), first.weight.detach())
     assert plain(first, validation) == 1.0
+
+
+def test_two_ways_are_compared_on_each_layer_and_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two layers, four test sentences: 0, 0, 0 and 1 gained for each over the layers."""
+    answers = {
+        1: classifiers.Compared(6.0, 0.5, np.array([1, 1, 0, 0], bool), np.array([1, 1, 1, 1], bool)),
+        2: classifiers.Compared(8.0, 0.5, np.array([1, 1, 1, 0], bool), np.array([1, 1, 0, 1], bool)),
+    }
+    monkeypatch.setattr(classifiers, "compared", lambda states, task: answers[states.shape[0]])
+    splits = np.array(["train"] * 2 + ["val"] * 2 + ["test"] * 4)
+    task = Task(labels=np.array(list("abababab")), images=np.array(list("12345678")), splits=splits)
+    found = classifiers.over_layers({1: np.zeros((1, 3)), 2: np.zeros((2, 3))}, task)
+    assert (found["senteval_s"], found["ours_s"], found["faster"]) == (7.0, 0.5, 14.0)
+    assert (found["senteval_accuracy"], found["ours_accuracy"]) == (5 / 8, 7 / 8)
+    assert found["error"] == pytest.approx(0.5 / 4**0.5), "of the gains 0, 0, 0, 1 of the sentences"
+    assert (found["layers"], found["train"], found["width"]) == (2, 2, 3)
 
 
 # -- times and memory ----------------------------------------------------------------------------------------
@@ -149,7 +166,7 @@ def found(time: float = 1.1, peak: float = 1.2) -> dict[str, Any]:
         "importing": {"value_nb": [0.2, 0.1, 0.3]},
         "classifiers": {
             "tense": {"faster": 12.0, "ours_accuracy": 0.9, "senteval_accuracy": 0.91, "train": 10,
-                      "width": 4, "senteval_s": 12.0, "ours_s": 1.0},
+                      "width": 4, "senteval_s": 12.0, "ours_s": 1.0, "error": 0.02, "layers": 2},
         },
     }  # fmt: skip
 
