@@ -7,6 +7,9 @@ import pytest
 
 from tests.fakes import FakeModel, fake_example, fake_examples
 from tests.tiny import tiny_examples, tiny_model
+from value_nb import __version__, shards
+from value_nb.cache.listing import cache_info
+from value_nb.cache.store import Store
 from value_nb.collecting import collect
 from value_nb.controls import Mismatched, RandomWeights
 from value_nb.kmeans import RESTARTS
@@ -265,8 +268,6 @@ def test_a_control_that_one_probe_does_not_support_is_noted():
 
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Notes every shard that is collected from here on."""
-    from value_nb import shards
-
     seen: list[int] = []
     monkeypatch.setattr(shards, "collect", lambda *a, **k: (seen.append(1), collect(*a, **k))[1])
     return seen
@@ -320,6 +321,38 @@ def test_a_result_that_is_damaged_is_computed_again(store, monkeypatch):
     assert seen
 
 
+def test_what_cache_info_says_of_a_sweep(store):
+    small()
+    (row,) = cache_info().to_dict("records")
+    assert (row["kind"], row["n"], row["state"], row["version"]) == ("sweep", 6, "kept", __version__)
+    assert row["seconds"] > 0
+
+
+def test_finished_parts_stay_where_the_result_could_not_be_kept(store, monkeypatch):
+    """A full disk: the next run need not collect everything again."""
+    monkeypatch.setattr(shards, "EVERY", 0.0)
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="was not kept"):
+        patch.setattr(Store, "put", full)
+        first = small()
+    assert [*store.unfinished.rglob("*.state")]
+    seen = passes(monkeypatch)
+    assert small() == first and not seen
+    assert not [*store.unfinished.iterdir()]
+
+
+def test_a_setting_that_no_file_can_hold_is_said_before_anything_is_run(monkeypatch):
+    seen = passes(monkeypatch)
+    probe = ModalityImportance()
+    probe.power = np.float32(0.5)
+    with pytest.raises(ValueError, match=r"setting power=.* of modality_importance cannot be written"):
+        small(probes=[probe])
+    assert not seen
+
+
 def test_streams_and_models_of_no_known_kind_are_not_kept(store):
     quiet(tiny_model("uniter"), iter(tiny_examples(6)), [ModalityImportance()], controls="none")
     quiet(FakeModel(), fake_examples(3), [ModalityImportance()], controls="none")
@@ -328,7 +361,6 @@ def test_streams_and_models_of_no_known_kind_are_not_kept(store):
 
 def test_a_sweep_that_was_cut_off_goes_on(store, monkeypatch):
     """In the control's pass, by an error in the middle of a shard: the first pass is not done again."""
-    from value_nb import shards
 
     monkeypatch.setattr(shards, "SHARD", 2)
     monkeypatch.setattr(shards, "EVERY", 0.0)

@@ -12,6 +12,7 @@ Everything is imported when it is first used, so that `import value_nb` takes no
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from value_nb.trace import Trace
 
 __version__ = "0.1.0"
+
+_loaded_at = time.time()  # of a file changed since, nobody knows whether it was changed before it was loaded
 
 # Name -> the module that defines it; None: the name is a module of this package.
 _HOMES: dict[str, str | None] = {

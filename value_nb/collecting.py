@@ -81,7 +81,7 @@ def collect(
     said = f"{model.name} ({label or 'sweep'})"
     own = nullcontext(bar) if bar is not None else new_bar(label=said, total=total, progress=progress)
     with own as bar:
-        for chunk, batch in _prepared(model, batches(examples, size)):
+        for chunk, batch in _prepared(model, batches(examples, size), isinstance(examples, Sequence)):
             with torch.inference_mode():
                 model.run(batch, on_layer=hand_out)
             seen += len(chunk)
@@ -94,8 +94,10 @@ def collect(
     return Collected(tuple(probes), seen, frozenset(images), frozenset(data), frozenset(splits))
 
 
-def _prepared(model: VLModel, chunks: Iterator[list[Example]]) -> Iterator[tuple[list[Example], Batch]]:
-    """Examples and the batch that they make, one ahead of what the model runs."""
+def _prepared(
+    model: VLModel, chunks: Iterator[list[Example]], read_there: bool
+) -> Iterator[tuple[list[Example], Batch]]:
+    """Examples and the batch that they make, one ahead of what the model runs; a stream is read here."""
     import torch
 
     @torch.inference_mode()
@@ -103,7 +105,7 @@ def _prepared(model: VLModel, chunks: Iterator[list[Example]]) -> Iterator[tuple
         return chunk, model.prepare(chunk)
 
     threads = torch.get_num_threads()  # a setting of each thread
-    return ahead(map(made, chunks), partial(torch.set_num_threads, threads))
+    return ahead(chunks, made, partial(torch.set_num_threads, threads), read_there)
 
 
 class Dispatcher:

@@ -4,9 +4,11 @@
     results = vnb.sweep(model, data, probes, client=Client("tcp://scheduler:8786"))
 
 Each worker is sent the model once and keeps it, on its GPU if it has one; it runs one shard at a time, with
-as many threads as Dask gave it. Examples are read here and sent
-with their features, so workers need no data files (but for models that read the picture's file itself, which
-must lie under the same path there). What a worker sends back are the sums of one shard, or its features.
+as many threads as Dask gave it. On a machine with several GPUs start a worker for each, with
+CUDA_VISIBLE_DEVICES set to it, as dask-cuda does: a worker takes the first GPU that it sees. Examples are
+read here and sent with their features, so workers need no data files (but for models that read the picture's
+file itself, which must lie under the same path there). What a worker sends back are the sums of one shard,
+or its features. `batch_size="auto"` is found here: give a number where the workers' GPUs are other ones.
 
 A worker that dies is replaced by Dask, the new one is sent the model again, and what was under way is given
 to others. A shard is added up here once, by its number, in the order of the numbers: so nothing is counted

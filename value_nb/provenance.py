@@ -70,8 +70,13 @@ def shared_columns(meta: dict[str, Any], model: VLModel) -> dict[str, Any]:
 
 def training_seed(model: VLModel) -> int | None:
     """The seed that the weights come from: of a random model, or of pre-training where the card knows it."""
-    kind, _, number = model.weights.partition(":")
-    return int(number) if kind == "random" and number else model.card.get("seed")
+    return seed_of(model.weights, model.card)
+
+
+def seed_of(weights: str, card: Mapping[str, Any]) -> int | None:
+    """The same from what a model's weights are, "trained" or "random:SEED", and its card."""
+    kind, _, number = weights.partition(":")
+    return int(number) if kind == "random" and number else card.get("seed")
 
 
 def version() -> str:

@@ -191,8 +191,7 @@ def split(
     """The wanted shards of some examples, with their numbers; each is read when it is gone through."""
     if isinstance(examples, Sequence):
         for number in filter(wanted, range(n_shards(examples))):
-            there = range(number * SHARD, min((number + 1) * SHARD, len(examples)))
-            yield number, map(examples.__getitem__, there)
+            yield number, _Part(examples, number * SHARD, min((number + 1) * SHARD, len(examples)))
         return
     stream = iter(examples)
     for number in count():
@@ -200,6 +199,19 @@ def split(
         if not head:
             return
         yield number, chain(head, islice(stream, SHARD - 1))
+
+
+class _Part(Sequence["Example"]):
+    """Some examples in a row, each read when it is asked for."""
+
+    def __init__(self, examples: Sequence[Example], start: int, stop: int) -> None:
+        self._examples, self._places = examples, range(start, stop)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._examples[self._places[index]]
 
 
 def n_shards(examples: Sequence[Example]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -252,11 +253,26 @@ def _check_probes(probes: Sequence[Probe]) -> None:
     wrong = [probe for probe in probes if not isinstance(probe, Probe)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no probe; pass instances, for instance [FusionDegree()]")
+    for probe in probes:
+        _check_settings(probe)
     names = [probe.name for probe in probes]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
         shared = f"two probes are named {', '.join(twice)}; sweep them one after the other"
         raise ValueError(shared if twice else "no probes came; pass at least one, as in [FusionDegree()]")
+
+
+def _check_settings(probe: Probe) -> None:
+    """Settings stand in the result's file, as JSON: said before anything is run."""
+    for name, value in probe.settings().items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as problem:
+            raise ValueError(
+                f"setting {name}={value!r} of {probe.name} cannot be written into a result ({problem}); "
+                "expected plain numbers, texts, lists or dicts of them; an attribute that is no setting "
+                "begins with '_'"
+            ) from None
 
 
 def _plan(

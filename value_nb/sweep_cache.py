@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from value_nb.provenance import light
 from value_nb.shards import SHARD, Journal
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Kept:
 
     def __init__(self, store: Store | None, key: str | None, about: Mapping[str, Any]) -> None:
         self.store, self.key, self.about = (store if key else None), key, dict(about)
+        self._started = time.perf_counter()
 
     @classmethod
     def of(
@@ -46,7 +49,7 @@ class Kept:
         gate: Any,
     ) -> Self:
         """Of a sweep with these arguments; of none where `wanted` is False, or something has no key."""
-        from value_nb.cache.keys import NotKeyable
+        from value_nb.cache.remember import key_or_none
         from value_nb.cache.store import current
         from value_nb.models.base import VLModel
 
@@ -62,11 +65,8 @@ class Kept:
         }
         about["data"] = "+".join(sorted({example.dataset for example in light(examples)}))
         conditions = [[condition, [probe.name for probe in asked]] for condition, asked in plan.items()]
-        try:
-            parts = [conditions, {k: list(v) for k, v in skipped.items()}, batch_size, seed, gate, SHARD]
-            return cls(store, _key(model, examples, probes, parts), about)
-        except NotKeyable:
-            return cls(None, None, {})
+        parts = [conditions, {k: list(v) for k, v in skipped.items()}, batch_size, seed, gate, SHARD]
+        return cls(store, key_or_none(KIND, lambda: _parts(model, examples, probes, parts)), about)
 
     def results(self) -> Results | None:
         """The results that were kept; None where there are none."""
@@ -83,28 +83,23 @@ class Kept:
 
     def keep(self, results: Mapping[str, Result]) -> Results:
         """Keep finished results, for which parts are no longer needed; what comes back are the results."""
+        from value_nb.cache.remember import described
         from value_nb.result import Results
 
         if self.store is not None and self.key is not None:
-            self.store.keep(self.key, lambda folder: _write(folder, results), self.about)
-            self.store.done(self.key)
+            told = described(KIND, self.about, time.perf_counter() - self._started)
+            if self.store.keep(self.key, lambda folder: _write(folder, results), told):
+                self.store.done(self.key)  # else they are all that is left of the work
         return Results(results)
 
 
-def light(examples: Any) -> Any:
-    """The examples without their region features, where these need not be read."""
-    return examples.without_features() if hasattr(examples, "without_features") else examples
-
-
-def _key(model: VLModel, examples: Any, probes: Sequence[Probe], parts: Sequence[Any]) -> str:
+def _parts(model: VLModel, examples: Any, probes: Sequence[Probe], parts: Sequence[Any]) -> list[Any]:
     from value_nb.cache import keys
     from value_nb.sweep import sweep
 
     pixels = getattr(model, "picture_input", "regions") == "pixels"
     asked = [keys.of_probe(probe) for probe in probes]
-    return keys.key(
-        KIND, keys.of_model(model), keys.of_examples(examples, pixels), asked, keys.of_code(sweep), *parts
-    )
+    return [keys.of_model(model), keys.of_examples(examples, pixels), asked, keys.of_code(sweep), *parts]
 
 
 def _write(folder: Path, results: Mapping[str, Result]) -> None:

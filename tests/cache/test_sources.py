@@ -113,7 +113,7 @@ def test_a_file_that_changed_after_it_was_loaded_is_refused(
     before = of_code(module)
     monkeypatch.setattr(sources, "_loaded_at", time.time() - 600)
     write(own / "own_code.py", OWN.replace("3", "4"), age=300)
-    with pytest.raises(Stale, match=r"own_code.py was changed after it was loaded; restart the kernel"):
+    with pytest.raises(Stale, match=r"own_code.py was changed after value_nb was loaded"):
         of_code(module)
     importlib.reload(module)  # as `%autoreload` does
     assert of_code(module) != before

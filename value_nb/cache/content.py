@@ -62,6 +62,9 @@ def _kind(value: Any) -> Callable[[Any, Any, tuple[int, ...]], None]:
             return _module
         if isinstance(value, torch.dtype | torch.device):
             return _by_repr
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
+        return _table
     return _object
 
 
@@ -70,8 +73,24 @@ def _array(book: Any, value: np.ndarray, seen: tuple[int, ...]) -> None:
         _said(book, "objects", str(value.shape).encode())
         _many(book, value.ravel().tolist(), seen)
         return
-    _said(book, "array", f"{value.dtype.str} {value.shape}".encode())
+    if isinstance(value, np.ma.MaskedArray):
+        _many(book, (value.filled(), np.ma.getmaskarray(value)), seen)
+        return
+    fields = value.dtype.descr if value.dtype.names else value.dtype.str
+    _said(book, "array", f"{fields} {value.shape}".encode())
     book.update(np.ascontiguousarray(value).data.cast("B") if value.size else b"")
+
+
+def _table(book: Any, value: Any, seen: tuple[int, ...]) -> None:
+    """Of pandas: names, types and cells of the columns, then the index."""
+    if value.ndim == 1:
+        cells = value.to_numpy() if value.dtype.kind in "biufc" else value.to_numpy(dtype=object)
+        _many(book, (type(value).__name__, repr(value.name), str(value.dtype), cells), seen)
+    else:
+        columns = [value.iloc[:, k] for k in range(value.shape[1])]
+        _many(book, (type(value).__name__, [repr(name) for name in value], columns), seen)
+    if hasattr(value, "index"):
+        _many(book, (repr(value.index.names), value.index.to_numpy(dtype=object)), seen)
 
 
 def _scalar(book: Any, value: np.generic, seen: tuple[int, ...]) -> None:
@@ -89,17 +108,26 @@ def _tensor(book: Any, value: Any, seen: tuple[int, ...]) -> None:
 
 
 def _module(book: Any, value: Any, seen: tuple[int, ...]) -> None:
-    """Weights and buffers, and of every part its class, its plain settings and its hooks."""
+    """Weights and buffers, and of every part its class, its public attributes and its hooks."""
     for name, part in value.named_modules():
         _said(book, "part", f"{name} {_name(type(part))}".encode())
         _code(book, type(part))
-        plain = {k: v for k, v in vars(part).items() if not k.startswith("_") and isinstance(v, PLAIN)}
-        feed(book, plain | {"training": part.training}, seen)
+        _compiled(part)
+        _mapping(book, {k: v for k, v in vars(part).items() if not k.startswith("_")}, (*seen, id(part)))
         for hook in (*part._forward_hooks.values(), *part._forward_pre_hooks.values()):
             feed(book, hook, seen)
     for name, tensor in (*value.named_parameters(), *value.named_buffers()):
         _said(book, "weight", name.encode())
         _tensor(book, tensor, seen)
+
+
+def _compiled(part: Any) -> None:
+    """NotKeyable for a part with something inside that torch alone can read, such as packed weights."""
+    import torch
+
+    for name, inside in vars(part).items():
+        if isinstance(inside, torch.ScriptObject):
+            raise NotKeyable(f"{_name(type(part))}.{name} cannot be looked into")
 
 
 def _many(book: Any, value: Iterable[Any], seen: tuple[int, ...]) -> None:
@@ -111,6 +139,10 @@ def _many(book: Any, value: Iterable[Any], seen: tuple[int, ...]) -> None:
 
 def _set(book: Any, value: Iterable[Any], seen: tuple[int, ...]) -> None:
     _said(book, "set", "".join(sorted(digest(item) for item in value)).encode())
+
+
+def _slice(book: Any, value: slice, seen: tuple[int, ...]) -> None:
+    _many(book, (value.start, value.stop, value.step), seen)
 
 
 def _mapping(book: Any, value: Mapping[Any, Any], seen: tuple[int, ...]) -> None:
@@ -171,9 +203,15 @@ def _object(book: Any, value: Any, seen: tuple[int, ...]) -> None:
     if hasattr(value, "__wrapped__") and kind.__module__ == "functools":  # lru_cache
         _function(book, value.__wrapped__, seen)
         return
-    state = _state(value)
+    if hasattr(value, "to_diff_dict") and hasattr(value, "model_type"):  # a config of transformers
+        state = {
+            k: v for k, v in vars(value).items() if not k.startswith("_") and k != "transformers_version"
+        }
+    else:
+        state = _state(value)
     _said(book, "object", _name(kind).encode())
     _code(book, kind)
+    feed(book, _beyond_attributes(value), seen)
     for name, part in state.items():
         _said(book, "attribute", name.encode())
         try:
@@ -198,6 +236,35 @@ def _state(value: Any) -> dict[str, Any]:
     if _is_model(value):
         state.pop("notes", None)  # they name files, which may lie elsewhere next time
     return state
+
+
+def _beyond_attributes(value: Any) -> list[Any]:
+    """What an object holds that is no attribute of Python's: its parts, or how it is made.
+
+    Of a subclass of list its items, of a partial function its function, of a generator of random numbers its
+    state. NotKeyable for an object that holds something and cannot say what.
+    """
+    if is_dataclass(value) or _is_model(value):
+        return []
+    try:
+        reduced = value.__reduce_ex__(2)
+    except Exception as problem:
+        raise NotKeyable(f"a {_name(type(value))} came, which cannot be looked into ({problem})") from None
+    if isinstance(reduced, str):
+        return [reduced]
+    made, arguments, state, *items = (*reduced, *[None] * (5 - len(reduced)))[:5]
+    plain = state is None or isinstance(state, dict) or _is_pair_of_dicts(state)
+    return [
+        f"{made.__module__}.{made.__qualname__}",
+        [one for one in arguments if one is not type(value)],
+        None if plain else state,
+        *[None if some is None else list(some) for some in items],
+    ]
+
+
+def _is_pair_of_dicts(state: Any) -> bool:
+    """What objects with slots have for a state: their attributes, which are looked at by themselves."""
+    return isinstance(state, tuple) and len(state) == 2 and all(isinstance(s, dict | None) for s in state)
 
 
 def _is_model(value: Any) -> bool:
@@ -237,4 +304,5 @@ _READERS: tuple[tuple[Any, Callable[[Any, Any, tuple[int, ...]], None]], ...] = 
     (BuiltinFunctionType, _library_function),
     (ModuleType, _named_module),
     (np.dtype, _by_repr),
+    (slice, _slice),
 )

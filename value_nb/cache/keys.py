@@ -30,10 +30,8 @@ __all__ = [
     "of_probe",
 ]
 
-VERSION = 1
+VERSION = 2
 """Goes up when keys are made otherwise."""
-SMALL = 64 * 2**20
-"""Bytes of a file of features up to which all of it counts, instead of the pictures that are used."""
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "transformers", "tokenizers", "pillow")
 
 
@@ -93,13 +91,12 @@ def of_examples(examples: Sequence[Example], pixels: bool = False) -> str:
     if not isinstance(examples, Sequence):
         raise NotKeyable("the examples are a stream, which can be gone through once only")
     book = hashlib.sha256()
-    parts: Sequence[Any] = getattr(examples, "parts", (examples,))
+    from value_nb.data.splits import Splits
+
+    parts: Sequence[Any] = examples.parts if isinstance(examples, Splits) else (examples,)
     for part in parts:
         feed(book, [_set_of(part), len(part)])
-        file = _features_file(part)
-        if file is not None:  # quicker than picture by picture
-            feed(book, [_sum(file), of_code(type(part._source))])
-        for example in part if file is None else part.without_features():
+        for example in part:
             feed(book, _fields(example))
             feed(book, _file(example.image, pixels))
     return book.hexdigest()
@@ -141,7 +138,14 @@ def arithmetic() -> tuple[str, ...]:
     """What decides the last bits of a sum: kind of processor, threads, precision of products."""
     import torch
 
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    by_itself = [(kind, torch.is_autocast_enabled(kind), str(torch.get_autocast_dtype(kind)))
+                 for kind in ("cpu", "cuda")]  # fmt: skip
     return (
+        gpu,
+        f"autocast {by_itself}",
+        f"default {torch.get_default_dtype()}",
+        f"tf32 {torch.backends.cuda.matmul.allow_tf32} {torch.backends.cudnn.allow_tf32}",
         torch.backends.cpu.get_cpu_capability(),
         f"{torch.get_num_threads()} threads",
         torch.get_float32_matmul_precision(),
@@ -171,25 +175,16 @@ def _version(name: str) -> str:
 
 def _set_of(examples: Any) -> dict[str, Any]:
     """What a data set knows beyond its examples."""
+    from value_nb.controls import KnowsScenes
+
     kind = type(examples)
     if kind in (list, tuple):
         return {}
     known = {name: getattr(examples, name) for name in ("labels", "region_classes", "threshold")
              if hasattr(examples, name)}  # fmt: skip
+    if isinstance(examples, KnowsScenes):  # scenes may lie anywhere in it
+        known["scenes"] = dict(vars(examples))
     return {"class": f"{kind.__module__}.{kind.__qualname__}", "code": of_code(kind), **known}
-
-
-def _features_file(examples: Any) -> Path | None:
-    """The one file that a data set reads features from, where it is small enough to be read as a whole."""
-    from value_nb.data.dataset import Dataset
-    from value_nb.data.regions import RegionStore
-
-    if type(examples) is not Dataset or not examples._features:
-        return None
-    store = getattr(examples._source, "store", None)
-    if not isinstance(store, RegionStore) or store.path.stat().st_size > SMALL:
-        return None
-    return store.path
 
 
 def _fields(example: Example) -> list[Any]:

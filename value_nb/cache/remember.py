@@ -58,7 +58,7 @@ def remembered(
         False: compute it, look nothing up and keep nothing.
     """
     here = store.current() if cache else None
-    key = None if here is None else _key(kind, parts)
+    key = None if here is None else key_or_none(kind, parts)
     if here is None or key is None:
         return compute()
     found = here.get(key, lambda folder: [codec.read(folder)])  # in a list: an answer may be None
@@ -117,14 +117,15 @@ def described(kind: str, about: Mapping[str, Any], seconds: float) -> dict[str, 
     return {"kind": kind, **about, "version": __version__, "seconds": round(seconds, 3)}
 
 
-def _key(kind: str, parts: Any) -> str | None:
+def key_or_none(kind: str, parts: Sequence[Any] | Callable[[], Sequence[Any]]) -> str | None:
+    """The key of what `parts` gives; None where there is none, with a warning when code was changed."""
     from value_nb.cache import keys
 
     try:
         return keys.key(kind, *(parts() if callable(parts) else parts))
     except Stale as problem:
         warnings.warn(f"Results are neither looked up nor kept: {problem}", stacklevel=4)
-    except (NotKeyable, AttributeError, LookupError, TypeError, ValueError, OSError):
+    except (NotKeyable, AttributeError, LookupError, TypeError, ValueError, OSError, RecursionError):
         pass  # odd arguments: what is wrong with them the function itself says best
     return None
 

@@ -15,12 +15,13 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from value_nb import _loaded_at
 from value_nb.cache.content import NotKeyable, Stale, digest
 
 KIT = "value_nb"
@@ -32,7 +33,6 @@ SHOWN = frozenset(
 """Modules of the kit that fetch, show or keep: a change in them leaves every number as it is."""
 SHOWN_ENDINGS = ("_plots", "_aloud")
 
-_loaded_at = time.time()
 _read: dict[str, tuple[Any, int, bytes]] = {}  # module -> its spec when it was read, time of its file, source
 
 
@@ -56,10 +56,18 @@ def of_code(*things: Any) -> str:
 
 
 def of_function(function: Any) -> str:
-    """Digest of a function: of its file, and of its place in it."""
+    """Digest of a function: of its file, of its own code, and of what it is bound to."""
     plain = function.__func__ if isinstance(function, MethodType) else function
-    bound = [cell.cell_contents for cell in plain.__closure__ or ()] if hasattr(plain, "__closure__") else []
-    return digest(plain.__qualname__, _one(plain), getattr(plain, "__defaults__", None), bound)
+    bound = [cell.cell_contents for cell in getattr(plain, "__closure__", None) or ()]
+    given = getattr(plain, "__defaults__", None), getattr(plain, "__kwdefaults__", None)
+    code = getattr(plain, "__code__", None)
+    return digest(plain.__qualname__, _one(plain), given, bound, None if code is None else _compiled(code))
+
+
+def _compiled(code: CodeType) -> list[Any]:
+    """Instructions, names and constants: two functions of one scope may have one name, as all lambdas do."""
+    inside = [_compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return [code.co_code, code.co_names, code.co_varnames, inside]
 
 
 def is_users(kind: type) -> bool:
@@ -69,22 +77,49 @@ def is_users(kind: type) -> bool:
 
 
 def _one(thing: Any) -> str:
+    _check_current(thing)
     name = thing if isinstance(thing, str) else _module_of(thing)
     if name == NOTEBOOK and not isinstance(thing, str | ModuleType):
         return _in_notebook(thing, set())
     module = sys.modules.get(name) or import_module(name)
     if not _has_file(module):
         if name.partition(".")[0] in sys.stdlib_module_names:
-            return name
+            return _library(name)
         raise NotKeyable(f"the source of {name} cannot be had")
     if not _is_own(name):
-        return name  # a library's: its version is in every key
+        return _library(name)
     return digest([(one, hashlib.sha256(_source(one)).hexdigest()) for one in closure(name)])
+
+
+def _check_current(thing: Any) -> None:
+    """Stale for a class whose module was loaded again since: what stands there now is another one."""
+    if not isinstance(thing, type) or "<locals>" in thing.__qualname__ or not is_users(thing):
+        return
+    there: Any = sys.modules.get(thing.__module__)
+    for name in thing.__qualname__.split("."):
+        there = getattr(there, name, None)
+    if thing.__module__ != NOTEBOOK and isinstance(there, type) and there is not thing:
+        raise Stale(f"{thing.__module__} was loaded again since its {thing.__qualname__} was taken from it")
+
+
+@cache
+def _library(name: str) -> str:
+    """A library's module, by its version; those of Python itself by Python's."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return f"{name} {sys.version}"
+    versions = [metadata.version(one) for one in metadata.packages_distributions().get(top, ())]
+    versions = versions or [str(one) for one in [getattr(sys.modules.get(top), "__version__", None)] if one]
+    if not versions:
+        raise NotKeyable(f"{top} is a library whose version cannot be had")
+    return f"{name} {', '.join(versions)}"
 
 
 def closure(name: str) -> list[str]:
     """A module and the own modules that it imports, directly or through others, in alphabetical order."""
     found, waiting = {name}, [name]
+    if name == KIT:
+        found |= _kit()
     while waiting:
         for other in sorted(_imports(waiting.pop()) - found):
             found.add(other)
@@ -118,7 +153,18 @@ def _parsed(name: str, _version: str) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
             wanted |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    if KIT in wanted and not _in_kit(name):  # any of its names may be used
+        wanted |= _kit()
     return tuple(sorted(one for one in wanted if one != name and _counts(one)))
+
+
+@cache
+def _kit() -> frozenset[str]:
+    """All modules of the kit on which numbers depend: what `import value_nb` may stand for."""
+    folder = Path(import_module(KIT).__file__ or "").parent
+    places = (path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py"))
+    names = {".".join(parts).removesuffix(".__init__") for parts in places}
+    return frozenset(name for name in names if _counts(name))
 
 
 def _running(node: Any) -> Iterator[ast.stmt]:
@@ -222,7 +268,9 @@ def _source(name: str) -> bytes:
             return known[2]
         same = known is not None and known[0] is spec
         if module is not None and (same or known is None) and _loaded_at < changed / 1e9 <= time.time():
-            raise Stale(f"{path} was changed after it was loaded; restart the kernel")
+            raise Stale(
+                f"{path} was changed after value_nb was loaded, perhaps after itself; restart the kernel"
+            )
         _read[name] = (spec, changed, path.read_bytes())
     except OSError as problem:
         raise NotKeyable(f"the source of {name} cannot be read: {problem}") from None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
-import weakref
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -26,8 +24,8 @@ class FeatureStore:
     """Rows of features under keys (a view, a stack, a layer); rows are known by `row_id`.
 
     Rows are read in the order of their ids, which is random with respect to the data and the same
-    however they arrived. What is held in memory moves to a temporary folder as soon as it exceeds
-    `limit`; the folder goes when the store does.
+    however they arrived. What is held in memory moves to a temporary file as soon as it exceeds
+    `limit`; the file has no name, and goes when the store or its process does.
 
     Parameters
     ----------
@@ -53,7 +51,7 @@ class FeatureStore:
         self.limit, self.dtype = int(limit), dtype
         self._shelves: dict[Hashable, _Shelf] = {}
         self._in_memory = 0
-        self._folder: Path | None = None
+        self._file: IO[bytes] | None = None  # without a name: it goes with the process, however that ends
 
     @property
     def keys(self) -> list[Hashable]:
@@ -62,8 +60,8 @@ class FeatureStore:
 
     @property
     def on_disk(self) -> bool:
-        """Whether some rows lie in files."""
-        return self._folder is not None
+        """Whether some rows lie in a file."""
+        return self._file is not None
 
     @property
     def nbytes(self) -> int:
@@ -176,11 +174,11 @@ class FeatureStore:
 
     def _spill(self) -> None:
         """Move what is in memory to the end of each key's file."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="value_nb-features-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        for number, shelf in enumerate(self._shelves.values()):
-            shelf.spill(self._folder / f"{number}.bin")
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="value_nb-features-")  # noqa: SIM115
+        for shelf in self._shelves.values():
+            shelf.spill(self._file)
+        self._file.flush()
         self._in_memory = 0
 
 
@@ -194,8 +192,8 @@ class _Shelf:
     width: int
     ids: list[np.ndarray] = field(default_factory=list)
     memory: list[np.ndarray] = field(default_factory=list)
-    file: Path | None = None
-    filed: int = 0
+    file: IO[bytes] | None = None
+    pieces: list[tuple[int, int]] = field(default_factory=list)  # in the file: where, how many rows
 
     @property
     def rows(self) -> int:
@@ -207,21 +205,24 @@ class _Shelf:
         self.ids.append(ids)
         self.memory.append(values)
 
-    def spill(self, file: Path) -> None:
-        with file.open("ab") as out:
-            for values in self.memory:
-                out.write(np.ascontiguousarray(values).tobytes())
-                self.filed += len(values)
+    def spill(self, file: IO[bytes]) -> None:
+        start, rows = file.seek(0, os.SEEK_END), sum(map(len, self.memory))
+        for values in self.memory:
+            file.write(np.ascontiguousarray(values).tobytes())
+        if rows:
+            self.pieces.append((start, rows))
         self.file, self.memory = file, []
 
     def chunks(self, dtype: str) -> Iterator[np.ndarray]:
-        if self.file is not None and self.filed and self.width:
-            shape = (self.filed, self.width)
-            mapped = np.memmap(self.file, dtype=dtype, mode="r", shape=shape)
-            for start in range(0, self.filed, PIECE):
+        for offset, rows in self.pieces:
+            shape = (rows, self.width)
+            if not self.width:
+                yield np.zeros(shape, dtype=dtype)
+                continue
+            file: Any = self.file
+            mapped = np.memmap(file, dtype=dtype, mode="r", offset=offset, shape=shape)
+            for start in range(0, rows, PIECE):
                 yield np.array(mapped[start : start + PIECE])
-        elif self.filed:
-            yield np.zeros((self.filed, self.width), dtype=dtype)
         yield from self.memory
         if not self.rows:
             yield np.zeros((0, self.width), dtype=dtype)
