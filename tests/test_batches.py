@@ -10,7 +10,7 @@ import torch
 import value_nb as vnb
 from tests.tiny import tiny_examples, tiny_model
 from value_nb import batches as module
-from value_nb.batches import AUTO, HEAD, batches, settled, tried
+from value_nb.batches import AUTO, HEAD, batches, length, settled, tried
 from value_nb.cost import _available, _left_in_container, free_memory, live_bytes
 from value_nb.data.example import Example
 
@@ -134,3 +134,22 @@ def test_memory_that_is_free(tmp_path: Path) -> None:
     assert _left_in_container(tmp_path) == 4000
     (tmp_path / "memory.max").write_text("max\n")
     assert _left_in_container(tmp_path) is None
+
+
+def test_longer_examples_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size found on few regions says nothing of many."""
+    tried: list[int] = []
+
+    def fitting(model: Any, longest: Any) -> int:
+        tried.append(sum(length(longest)))
+        assert longest.regions.features is not None
+        return 100 // tried[-1]
+
+    monkeypatch.setattr("value_nb.batches._fitting", fitting)
+    model, examples = tiny_model("uniter"), tiny_examples(4)
+    by_length = sorted(examples, key=lambda example: sum(length(example)))
+    sizes = [
+        settled(model, part, AUTO)[0] for part in (by_length[:1], by_length, by_length[:1], iter(by_length))
+    ]
+    assert len(tried) == 2 and tried[0] < tried[1]
+    assert sizes == [100 // tried[0], *[100 // tried[1]] * 3]

@@ -8,6 +8,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
+from value_nb.provenance import light
+
 if TYPE_CHECKING:
     from value_nb.data.example import Example
     from value_nb.models.base import VLModel
@@ -18,7 +20,7 @@ HEAD = 64  # examples that are looked at to find the size of batches
 MOST = {"cpu": 32, "cuda": 256, "mps": 64}
 """Device -> most examples at once. What other sizes cost stands in docs/BENCHMARK.md."""
 ROOM = 0.25  # of the free memory; the rest is for probes, longer examples, and everybody else
-_found: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Any, tuple[int, int]] = WeakKeyDictionary()  # (words and regions, batch size)
 
 WINDOW = 8  # batches that are read ahead and sorted by length
 
@@ -58,7 +60,8 @@ def settled(model: VLModel, examples: Iterable[Example], batch_size: BatchSize) 
     batch_size
         A number of at least 1; or "auto": the largest power of two, up to 32 on a CPU and 256 on a GPU, that
         fills at most a quarter of the memory that is free, and that a first try does not overrun. Found once
-        for each model, so that all passes over it agree. Time and memory change, numbers by rounding only.
+        for each model, so that all passes over it agree, and again when longer examples come. Time and
+        memory change, numbers by rounding only.
 
     Raises
     ------
@@ -69,17 +72,23 @@ def settled(model: VLModel, examples: Iterable[Example], batch_size: BatchSize) 
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; expected at least 1, or 'auto'")
         return batch_size, examples
-    if model not in _found:
-        head, examples = _peeked(examples)
-        if head:
-            _found[model] = _fitting(model, max(head, key=length))
-    return _found.get(model, 1), examples
+    head, examples = _peeked(examples)
+    if not head:
+        return 1, examples
+    positions = [sum(length(example)) for example in head]
+    known = _found.get(model)
+    if known is None or known[0] < max(positions):
+        at = positions.index(max(positions))
+        longest = examples[at] if isinstance(examples, Sequence) else head[at]
+        known = _found[model] = max(positions), _fitting(model, longest)
+    return known[1], examples
 
 
 def _peeked(examples: Iterable[Example]) -> tuple[list[Example], Any]:
-    """The first examples, and all of them."""
+    """The first examples, without features where those need not be read, and all of them."""
     if isinstance(examples, Sequence):
-        return [examples[k] for k in range(min(HEAD, len(examples)))], examples
+        bare = light(examples)
+        return [bare[k] for k in range(min(HEAD, len(examples)))], examples
     rest = iter(examples)
     head = list(islice(rest, HEAD))
     return head, chain(head, rest)
