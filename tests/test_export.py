@@ -14,7 +14,8 @@ import pytest
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from value_nb.export import FOLDER_VARIABLE, describe, keep
+from tests.tiny import tiny_examples, tiny_model
+from value_nb.export import FOLDER_VARIABLE, describe, describe_example, keep
 
 
 def axes() -> Any:
@@ -164,6 +165,12 @@ def test_an_interrupted_write_leaves_no_file(folder: Path, monkeypatch: pytest.M
     with pytest.raises(KeyboardInterrupt):
         keep("a", plot)
     assert list(folder.iterdir()) == []
+
+
+def test_an_example_s_facts_have_the_seed_of_the_weights() -> None:
+    example = tiny_examples(1)[0]
+    assert describe_example(example, tiny_model("uniter", seed=7))["seed"] == "7"
+    assert "seed" not in describe_example(example)
 
 
 def test_many_values_are_counted() -> None:

@@ -13,6 +13,7 @@ class Counting:
     """A model whose traces say which example they are of, and how often each was made."""
 
     stacks, directions = {"joint": 2}, {"joint": ("joint",)}
+    weights, card = "random:5", {}
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -25,6 +26,7 @@ class Counting:
 def test_a_trace_is_made_once_and_the_oldest_goes() -> None:
     model = Counting()
     source = traces.ModelTraces(model, range(traces.KEPT + 1))
+    assert source.seed == 5
     assert [source.trace(0), source.trace(0)] == ["trace of 0"] * 2 and model.asked == [0]
     for index in range(traces.KEPT + 1):
         source.trace(index)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from value_nb import __version__, quality_gate
+from value_nb.provenance import training_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +165,8 @@ def describe_example(example: Example, model: VLModel | None = None) -> dict[str
     seen = {} if model is None else {"model": model.name, "weights": model.weights}
     of = {"data": example.dataset, "split": example.split, "example id": example.id, "n": "1"}
     facts = {name: str(value) for name, value in {**seen, **of}.items() if value}
+    seed = None if model is None else training_seed(model)
+    facts |= {} if seed is None else {"seed": str(seed)}
     if model is not None:
         meta = {"model": model.name, "gate_met": model.gate_met, "gate": quality_gate.of_model(model)}
         gate = quality_gate.fact(meta)

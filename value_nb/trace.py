@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from value_nb.data.example import Example
 
 JOINT = "joint"
+TRAINED = "trained"  # weights that were not drawn at random
 UNASSIGNED = "unassigned"
 UNITS = ("word", "position")
 REGIONS, PATCHES = "regions", "patches"
@@ -122,6 +123,11 @@ class Trace:
     hidden: dict[str, dict[str, list[np.ndarray]]]
     maps: dict[tuple[str, int], dict[str, np.ndarray]]
     streams: dict[str, StreamPositions]
+
+    @property
+    def named(self) -> str:
+        """The model's name; with its weights where they are not trained: "mini-uniter (random:0)"."""
+        return self.model if self.weights == TRAINED else f"{self.model} ({self.weights})"
 
     def attention(
         self,

@@ -7,9 +7,18 @@
   const hash = data => { let h = 2166136261; for (const d of data) { h ^= d; h = Math.imul(h, 16777619); } return h >>> 0; };
   const text = s => hash(new TextEncoder().encode(s));
 
+  // A view made of elements, without what only repeats the state of the controls: titles, marks of choice.
+  const TOLD = '.vnb-ex-title, .vnb-ex-status, .vnb-ex-said, .vnb-flow-said, .vnb-flow-legend, .vnb-flow-heading';
+  const content = e => {
+    const copy = e.cloneNode(true);
+    copy.querySelectorAll(TOLD).forEach(one => one.remove());
+    for (const name of ['aria-pressed', 'tabindex']) copy.querySelectorAll(`[${name}]`).forEach(one => one.removeAttribute(name));
+    return copy.outerHTML;
+  };
+
   // The pixels of a picture as decoded, null while it is still decoding.
   const pixels = e => {
-    if (e.tagName.toLowerCase() === 'svg' || e.dataset.figure) return 'svg' + text(e.outerHTML);
+    if (e.tagName.toLowerCase() === 'svg' || e.dataset.figure) return 'svg' + text(content(e));
     if (e.tagName === 'IMG' && !(e.complete && e.naturalWidth)) return null;
     const w = e.naturalWidth || e.width, h = e.naturalHeight || e.height;
     const canvas = document.createElement('canvas'); canvas.width = w; canvas.height = h;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,16 @@ model = vnb.load_model("mini-uniter")
 regions = replace(data[1].regions, names=({EVIL!r}, *data[1].regions.names[1:]))
 words = ({EVIL!r}, *data[1].words[1:])
 data = [data[0], replace(data[1], caption=" ".join(words), words=words, regions=regions), *data[2:]]
+
+def expected(kind):
+    # attention between the selection and words or regions, from the trace
+    chosen, trace = ex.selection, model.trace(data[ex.example])
+    sides = [{{"word": "text", "region": "image"}}[one] for one in (chosen.kind, kind)]
+    block = "->".join(sides if ex.gives else sides[::-1])
+    heads = ex.head if isinstance(ex.head, tuple) else (ex.head,)
+    maps = [trace.attention(block, ex.layer, head).drop(columns="unassigned").to_numpy() for head in heads]
+    whole = sum(maps) / len(maps)
+    return (whole[chosen.index] if ex.gives else whole[:, chosen.index]).tolist()
 """
 CELLS = (
     SETUP,
@@ -130,13 +142,12 @@ def set_theme(page: Page, name: str) -> None:
 
 
 def check_weights(page: Page, kind: str) -> None:
-    """What the page shows is what the trace says."""
-    rows = f"ex.weights[ex.weights.kind == {kind!r}].sort_values('index')['weight'].tolist()"
+    """What the page shows is what the model's own trace says, apart from the panel's tables."""
     found = one(page, f".vnb-ex-{kind}").evaluate_all(
         """all => all.map(e => [+e.dataset.index, +e.dataset.weight])
         .sort((a, b) => a[0] - b[0]).map(pair => pair[1])"""
     )
-    assert found == pytest.approx(ask(page, rows), abs=6e-6)
+    assert found == pytest.approx(ask(page, f"expected({kind!r})"), abs=6e-6)
 
 
 def colour(locator: Locator) -> str:
@@ -194,6 +205,7 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     chosen(page, "word", 2)
     assert ask(page, "ex.selection.index") == 2
+    check_weights(page, "region")
     page.keyboard.press("Tab")
     kind = page.evaluate("() => document.activeElement.className")
     assert "vnb-ex-region" in kind
@@ -208,10 +220,72 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     chosen_head(page, 2, 1)
     assert ask(page, "[ex.layer, ex.head]") == [2, 1]
+    check_weights(page, "word")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Control+Enter")
+    chosen_head(page, 2, 2)
+    assert ask(page, "ex.head") == [1, 2]
+    check_weights(page, "word")
     page.keyboard.press("Escape")
     page.wait_for_function("() => !document.querySelector('.vnb-ex-region[aria-pressed=true]')")
     assert ask(page, "ex.selection") is None
     assert page.locator(".jp-Cell").count() == len(CELLS)  # no key has reached the notebook's own shortcuts
+
+
+def test_the_notebook_is_saved_by_its_key_after_a_click_in_a_view(page: Page) -> None:
+    """Keys of the view are kept from JupyterLab; those with Ctrl are JupyterLab's own."""
+    for view, item in ((".vnb-ex", ".vnb-ex-word"), (".vnb-flow", ".vnb-flow-word")):
+        page.locator(f"{view} {item}").first.click()
+        page.evaluate("() => { window.jupyterapp.shell.currentWidget.context.model.dirty = true; }")
+        page.keyboard.press("b")  # outside a view: a new cell
+        page.keyboard.press("Control+s")
+        page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.keyboard.press("Escape")
+    assert page.locator(".jp-Cell").count() == len(CELLS)
+
+
+def test_a_pointer_over_an_item_shows_its_number(page: Page) -> None:
+    """A region's name and weight, a head's number; nothing is chosen by it."""
+    one(page, ".vnb-ex-word[data-index='2']").click()
+    chosen(page, "word", 2)
+    weights = ask(page, "expected('region')")
+    weakest = weights.index(min(weights))
+    one(page, f".vnb-ex-region[data-index='{weakest}']").dispatch_event("pointerover")
+    tag = one(page, ".vnb-ex-tag.vnb-ex-pointed")
+    assert tag.inner_text().endswith(f" {weights[weakest]:.3f}".replace(" 0.", " ."))
+    page.locator(".vnb-ex-cell[data-layer='5'][data-head='2']").hover()
+    number = ask(page, "float(ex.head_map.table.loc[2, 5])")
+    assert page.locator(".vnb-ex-said").first.inner_text() == f"layer 5, head 2: {number:.3f}"
+    assert ask(page, "[ex.layer, ex.head, ex.selection.index]") == [2, 3, 2]
+
+
+def test_the_flow_by_mouse_and_by_keyboard(page: Page) -> None:
+    """Pointed at: only its lines; a click keeps them; arrow keys walk; Escape lets go."""
+    names = ("query_index", "key_index", "weight")
+    strongest = [ask(page, f"flow.table[{name!r}].tolist()[0]") for name in names]
+    word = page.locator(f".vnb-flow-word[data-index='{strongest[0]}']")
+    lines = "() => document.querySelectorAll('.vnb-flow-line.vnb-flow-on').length"
+    word.hover()
+    mine = ask(page, f"int((flow.table['query_index'] == {strongest[0]}).sum())")
+    page.wait_for_function(f"() => ({lines})() === {mine}")
+    number = page.locator(f".vnb-flow-region[data-index='{strongest[1]}'] .vnb-flow-number")
+    assert number.inner_text() == f"{strongest[2]:.3f}"
+    word.click()
+    page.wait_for_function("() => document.querySelector('.vnb-flow-word[aria-pressed=true]')")
+    assert ask(page, "flow.pinned") == ["left", strongest[0]]
+    assert ask(page, "sorted(set(flow.table['query_index'].tolist()))") == [strongest[0]]
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => !document.querySelector('.vnb-flow-word[aria-pressed=true]')")
+    assert ask(page, "flow.pinned") is None
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".vnb-flow-word[data-index='1'][aria-pressed=true]")
+    assert ask(page, "flow.pinned") == ["left", 1]
+    page.keyboard.press("ArrowRight")
+    assert "vnb-flow-region" in str(page.evaluate("() => document.activeElement.className"))
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => !document.querySelector('.vnb-flow-word[aria-pressed=true]')")
 
 
 def test_names_hold_the_numbers_for_a_screen_reader(page: Page) -> None:
@@ -266,6 +340,10 @@ def test_the_theme_s_colours_are_taken(page: Page) -> None:
     assert title.evaluate(ink) < 300
     set_theme(page, "JupyterLab Dark")
     assert title.evaluate(ink) > 500
+    ground = "e => getComputedStyle(e).backgroundColor"
+    assert (
+        page.locator(".vnb-ex-map").first.evaluate(ground) == "rgb(255, 255, 255)"
+    )  # its scale ends in black
     shoot(page, SHOTS / "explorer.dark.png")
     set_theme(page, "JupyterLab Light")
 
@@ -320,7 +398,7 @@ def test_save_writes_files_and_overwrites_none(page: Page, notebook: Path) -> No
     kinds = sorted(path.suffix for path in folder.iterdir())
     assert kinds == sorted([".csv", ".pdf", ".png", ".svg", ".txt"] * 2)
     caption = sorted(folder.glob("*.txt"))[0].read_text(encoding="utf-8")
-    for fact in ("mini-uniter", "mini-flickr30k", "test", "version"):
+    for fact in ("mini-uniter", "mini-flickr30k", "test", "n: 1", "seed: 0", "version"):
         assert fact in caption
     other = page.context.new_page()
     svg = next(folder.glob("*.svg")).read_bytes()
@@ -342,6 +420,7 @@ def test_a_saved_notebook_shows_the_picture_where_there_is_no_kernel(
         o for cell in saved.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})
     ]
     assert len(pictures) == 2
+    check_page(notebook, tmp_path, [o["data"]["image/png"].strip() for o in pictures])
     copy = tmp_path / "notebooks" / "copy.ipynb"
     copy.parent.mkdir()
     copy.write_bytes(notebook.read_bytes())
@@ -349,6 +428,15 @@ def test_a_saved_notebook_shows_the_picture_where_there_is_no_kernel(
     seen = Report()
     # playwright's synchronous interface allows one instance in a thread, so the copy opens in this browser
     check_copy(page, copy, tmp_path, seen)
+
+
+def check_page(notebook: Path, folder: Path, pictures: list[str]) -> None:
+    """What nbconvert makes of it has the pictures, and no word of a widget that cannot be shown."""
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output-dir", folder, notebook]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    text = (folder / notebook.with_suffix(".html").name).read_text(encoding="utf-8")
+    for picture in pictures:
+        assert "".join(picture.split()) in "".join(text.split())
 
 
 def check_copy(page: Page, copy: Path, folder: Path, seen: Report) -> None:

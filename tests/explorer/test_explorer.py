@@ -165,6 +165,24 @@ def test_what_the_view_is_told_is_plain_and_small(explorer: Explorer) -> None:
     assert json.loads(json.dumps(explorer.view.scene)) == explorer.view.scene
 
 
+def test_the_same_model_with_other_weights_is_told_apart(explorer: Explorer, uniter: Any) -> None:
+    """In titles, sentence, table and facts: trained beside random weights is what people compare."""
+    explorer.pin(model=uniter.with_random_weights(9))
+    titles = [pane["title"] for pane in explorer.view.panes]
+    assert titles[0].startswith("tiny-uniter (random:0), ")
+    assert titles[1].startswith("tiny-uniter (random:9), ")
+    assert all(title in explorer.sentence for title in titles)
+    assert explorer.weights["model"].unique().tolist() == ["tiny-uniter (random:0)", "tiny-uniter (random:9)"]
+    assert explorer.facts["seed"] == "0" and "random:9" in explorer.facts["pinned"]
+
+
+def test_the_figure_says_that_weights_are_left_out(explorer: Explorer) -> None:
+    said = "weights below 0.05 are not shown"
+    assert not any(said in text.get_text() for text in explorer.figure.texts)
+    explorer.threshold = 0.05
+    assert any(said in text.get_text() for text in explorer.figure.texts)
+
+
 def test_another_layer_is_pinned_beside(explorer: Explorer) -> None:
     explorer.head, explorer.layer = 1, 2
     pinned = explorer.pin()
@@ -174,7 +192,7 @@ def test_another_layer_is_pinned_beside(explorer: Explorer) -> None:
     assert first["region"] != second["region"]
     assert second["cell"] == {"layer": 2, "heads": [1]}
     assert set(explorer.weights["layer"]) == {2, 3}
-    assert explorer.facts["pinned"].startswith("tiny-uniter, layer 2")
+    assert explorer.facts["pinned"].startswith("tiny-uniter (random:0), layer 2")
     assert explorer.figure.get_figheight() > 6
     explorer.unpin()
     assert (len(explorer.view.panes), explorer.pinned) == (1, None)
@@ -270,8 +288,8 @@ def test_what_is_linked_is_marked(explorer: Explorer, data: list[Any]) -> None:
 
 
 def test_the_view_s_script_has_no_way_to_write_html_or_to_leave_the_machine() -> None:
-    script = Path(ExplorerView.__module__.replace(".", "/")).parent / "explorer.js"
-    text = (Path(__file__).parents[2] / script).read_text(encoding="utf-8")
+    text = ExplorerView._esm
+    assert "const element" in text and "export default" in text
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "http:", "https:", "eval("):
         assert way not in text
 

@@ -115,3 +115,5 @@ def test_without_a_picture_nothing_goes_across(uniter: Any, data: list[Any]) -> 
         found = measure(trace, "joint", "text->image")
         assert found.table is None and found.reason
     assert np.isfinite(measures.entropy(trace, "joint", "text->image").table.to_numpy()).all()
+    of_regions = measures.entropy(trace, "joint", "image->text")
+    assert (of_regions.table, of_regions.reason) == (None, measures.NO_PICTURE)

@@ -15,10 +15,10 @@ from tests.flow.hand_made import HOSTILE, hand_made
 from tests.tiny import tiny_examples, tiny_model
 from tests.tiny_vilt import pictured, tiny_vilt
 from value_nb.flow.panel import AttentionFlow
-from value_nb.flow.view import HERE
+from value_nb.flow.view import FlowView
 from value_nb.widgets.panel_figure import png
 
-CODE = (HERE / "flow.js").read_text(encoding="utf-8")
+CODE = FlowView._esm
 
 
 @pytest.fixture

@@ -220,4 +220,4 @@ def _say(trace: Trace, maps: Maps, what: str) -> str:
     """What the view shows, of whom, and what it leaves out."""
     sizes = f"{len(maps.queries)} look, {len(maps.keys)} are looked at"
     cut = f" {maps.cut[0].upper()}{maps.cut[1:]}." if maps.cut else ""
-    return f"{trace.model}, example {trace.example.id}: {twin.heading(maps)}, {what} ({sizes}).{cut}"
+    return f"{trace.named}, example {trace.example.id}: {twin.heading(maps)}, {what} ({sizes}).{cut}"

@@ -1,13 +1,6 @@
 // The explorer's view: pictures with regions, captions, the map of heads.
 // Everything that comes from data is set by textContent, setAttribute or img.src (a data URL of ours).
 
-const element = (tag, name, text) => {
-  const made = document.createElement(tag);
-  made.className = name;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
-const number = weight => weight.toFixed(3);
 const short = weight => weight.toFixed(3).replace(/^0/, "");
 
 // A group of buttons with one stop for the Tab key; arrow keys walk through it.
@@ -254,7 +247,7 @@ const headMap = (choose, hover) => {
 
 const render = ({ model, el }) => {
   const root = element("div", "vnb-ex");
-  root.dataset.lmSuppressShortcuts = "true";  // arrow keys are for the items, not for the notebook's cells
+  const release = ownKeys(root);
   root.dataset.figure = "explorer";
   const status = element("div", "vnb-ex-status");
   const panes = element("div", "vnb-ex-panes");
@@ -301,6 +294,7 @@ const render = ({ model, el }) => {
   return () => {
     for (const [event, run] of listeners) model.off(event, run);
     shown.forEach(one => one.close());
+    release();
   };
 };
 

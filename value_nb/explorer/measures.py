@@ -95,6 +95,8 @@ def entropy(trace: Trace, stack: str, direction: str) -> HeadMap:
     """
     query = query_of(direction)
     title = f"spread of what {'words' if query == 'text' else 'regions'} give (entropy, 0 to 1), this example"
+    if query == "image" and not _pictured(trace):
+        return HeadMap(title, None, NO_PICTURE)
     found = {}
     for layer in range(1, trace.stacks[stack] + 1):
         maps = trace.maps[stack, layer]

@@ -227,8 +227,7 @@ class Explorer(ExamplePanel):
         chosen = chosen if isinstance(chosen, int | str) else tuple(chosen)
         at: Any = (self.layer if own else source.stacks[stack]) if layer is None else layer
         check_place(source, (stack, direction), at, chosen)
-        name = str(source.trace(self._index).model)
-        self._pin = (source, Pinned(name, at, chosen, stack, direction))
+        self._pin = (source, Pinned(source.trace(self._index).named, at, chosen, stack, direction))
         self._redraw()
         return self._pin[1]
 
@@ -356,7 +355,7 @@ class Explorer(ExamplePanel):
 
     def _panes(self) -> list[Pane]:
         """What is shown of the chosen head, and of the pinned one."""
-        now = Pinned(self.trace.model, int(self.layer), self.head, *self.place)
+        now = Pinned(self.trace.named, int(self.layer), self.head, *self.place)
         found = [self._pane(self._source, now, True)]
         if self._pin is not None:
             source, pinned = self._pin

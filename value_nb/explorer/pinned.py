@@ -18,7 +18,7 @@ class Pinned:
     Attributes
     ----------
     model
-        Its name.
+        Its name, with its weights where they are not trained: "mini-uniter (random:0)".
     layer, head
         1-based; 0-based, several, or "mean".
     stack, direction

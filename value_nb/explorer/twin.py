@@ -82,11 +82,14 @@ def _draw_pane(
     height = 1.75 * inch if first else tall - 0.9 * inch
     words = figure.add_axes((left, low + tall - 0.5 * inch - height, 0.99 - left, height))
     _draw_words(words, example, weights["word"], selection, links)
-    said = "   ".join(
+    listed = [
         f"{token} {weight:.3f}"
         for one in pane.specials
         for token, weight in zip(one.labels, one.weights, strict=True)
-    )
+    ]
+    if threshold > 0:
+        listed.append(f"weights below {threshold:g} are not shown")
+    said = "   ".join(listed)
     figure.text(left, words.get_position().y0 - 0.03 * inch, said, fontsize=8.5, color="#505050", va="top")
 
 

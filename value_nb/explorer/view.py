@@ -11,6 +11,7 @@ import numpy as np
 import traitlets
 
 from value_nb import style
+from value_nb.widgets.esm import script
 
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize
@@ -44,7 +45,7 @@ class ExplorerView(anywidget.AnyWidget):
         The selection, the chosen heads, and which weights are shown.
     """
 
-    _esm = HERE / "explorer.js"
+    _esm = script(HERE / "explorer.js")
     _css = HERE / "explorer.css"
 
     scene = traitlets.Dict().tag(sync=True)

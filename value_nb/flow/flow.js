@@ -3,15 +3,6 @@
 const SVG = "http://www.w3.org/2000/svg";
 const NAMES = { words: "vnb-flow-word" };  // all others are pieces of the picture
 
-const element = (tag, name, text) => {
-  const made = document.createElement(tag);
-  made.className = name;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
-
-const number = weight => weight.toFixed(3);
-
 // One side: a heading over its items. `choose` hears what a person does with an item.
 const side = (which, choose) => {
   const root = element("div", `vnb-flow-side vnb-flow-${which}`);
@@ -93,7 +84,7 @@ const walk = (sides, event) => {
 
 const render = ({ model, el }) => {
   const root = element("div", "vnb-flow");
-  root.dataset.lmSuppressShortcuts = "true";  // arrow keys are for the items, not for the notebook's cells
+  const release = ownKeys(root);
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "vnb-flow-lines");
   svg.setAttribute("aria-hidden", "true");
@@ -122,7 +113,7 @@ const render = ({ model, el }) => {
       isolate();
     }
     walk(sides, event);
-    event.stopPropagation();
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
   });
 
   const place = () => {
@@ -227,6 +218,7 @@ const render = ({ model, el }) => {
   draw();
   return () => {
     watch.disconnect();
+    release();
     for (const [event, run] of listeners) model.off(event, run);
   };
 };

@@ -223,7 +223,7 @@ class AttentionFlow(ExamplePanel):
         """Model, layer, stack where there are several, and who looks."""
         stack, direction = self.place
         named = "" if len(self._source.stacks) == 1 else f" of the {stack} stack"
-        return f"{trace.model}, layer {self.layer}{named}, {direction}: {SAID[direction]}"
+        return f"{trace.named}, layer {self.layer}{named}, {direction}: {SAID[direction]}"
 
     def _say(self, now: Now, named: bool = True) -> str:
         """What is seen: which map, how much of it, and the strongest line."""

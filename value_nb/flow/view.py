@@ -11,6 +11,7 @@ import traitlets
 
 from value_nb.flow.lines import Lines, partners
 from value_nb.flow.scene import Scene, Side
+from value_nb.widgets.esm import script
 
 HERE = Path(__file__).parent
 SIDES = ("left", "right")
@@ -38,7 +39,7 @@ class FlowView(anywidget.AnyWidget):
         ["left" or "right", index] of the item whose lines are kept, or [].
     """
 
-    _esm = HERE / "flow.js"
+    _esm = script(HERE / "flow.js")
     _css = HERE / "flow.css"
 
     scene = traitlets.Dict().tag(sync=True)

@@ -130,14 +130,16 @@ class ExamplePanel(Shell):
     def _gate(self, *others: Source) -> str:
         """What a card or a sanity gate holds against the model, or another one that is shown; else ""."""
         models = {id(one.model): one.model for one in (self._source, *others) if isinstance(one, ModelTraces)}
-        said = {str(model.name): _missed(model) for model in models.values()}
-        return " ".join(f"{name}: {missed}." for name, missed in said.items() if missed)
+        said = [f"{model.name}: {missed}." for model in models.values() if (missed := _missed(model))]
+        return " ".join(dict.fromkeys(said))
 
     def _origin(self) -> dict[str, str]:
         trace, example = self.trace, self.trace.example
         known = {"model": trace.model, "weights": trace.weights, "data": example.dataset}
         found = {name: value for name, value in {**known, "split": example.split}.items() if value}
-        return {**found, "example": example.id, "n": "1", "n_images": "1"}
+        seed = self._source.seed
+        seeded = {} if seed is None else {"seed": str(seed)}
+        return {**found, "example": example.id, "n": "1", "n_images": "1", **seeded}
 
 
 def _missed(model: VLModel) -> str:

@@ -181,7 +181,7 @@ class HeadOnPicturePanel(TracedPanel):
         return () if self._axes is None else self._axes.moving
 
     def _heading(self) -> str:
-        line = f"{self.model.name}. {self._title()}, {self.place[1]} ({SAID[self.place[1]]})"
+        line = f"{self.trace.named}. {self._title()}, {self.place[1]} ({SAID[self.place[1]]})"
         gate = self._gate().partition(":")[0]
         return f"{line}; {gate}" if gate else line
 

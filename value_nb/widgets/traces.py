@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from value_nb.provenance import seed_of
+
 if TYPE_CHECKING:
     from value_nb.data.example import Example
     from value_nb.models.base import VLModel
@@ -21,6 +23,7 @@ class OneTrace:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
+        self.seed = seed_of(trace.weights, {})
         self.stacks, self.directions = trace.stacks, trace.directions
 
     def __len__(self) -> int:
@@ -58,6 +61,7 @@ class ModelTraces:
             raise ValueError("no examples came; check the data set and its limit")
         self.model, self.data = model, data
         self.stacks, self.directions = model.stacks, model.directions
+        self.seed = seed_of(model.weights, model.card)
         self._check = check
         self._kept: dict[int, Trace] = {}
 
