@@ -113,7 +113,8 @@ def _module(book: Any, value: Any, seen: tuple[int, ...]) -> None:
         _said(book, "part", f"{name} {_name(type(part))}".encode())
         _code(book, type(part))
         _compiled(part)
-        _mapping(book, {k: v for k, v in vars(part).items() if not k.startswith("_")}, (*seen, id(part)))
+        public = {k: v for k, v in sorted(vars(part).items()) if not k.startswith("_")}
+        _mapping(book, public, (*seen, id(part)))
         for hook in (*part._forward_hooks.values(), *part._forward_pre_hooks.values()):
             feed(book, hook, seen)
     for name, tensor in (*value.named_parameters(), *value.named_buffers()):

@@ -13,7 +13,7 @@ import inspect
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -66,7 +66,7 @@ def of_function(function: Any) -> str:
 
 def _compiled(code: CodeType) -> list[Any]:
     """Instructions, names and constants: two functions of one scope may have one name, as all lambdas do."""
-    inside = [_compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    inside = [_compiled(one) if isinstance(one, CodeType) else one for one in code.co_consts]
     return [code.co_code, code.co_names, code.co_varnames, inside]
 
 
@@ -108,11 +108,16 @@ def _library(name: str) -> str:
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return f"{name} {sys.version}"
-    versions = [metadata.version(one) for one in metadata.packages_distributions().get(top, ())]
+    versions = [metadata.version(one) for one in _distributions().get(top, ())]
     versions = versions or [str(one) for one in [getattr(sys.modules.get(top), "__version__", None)] if one]
     if not versions:
         raise NotKeyable(f"{top} is a library whose version cannot be had")
     return f"{name} {', '.join(versions)}"
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
 
 
 def closure(name: str) -> list[str]:
@@ -121,7 +126,10 @@ def closure(name: str) -> list[str]:
     if name == KIT:
         found |= _kit()
     while waiting:
-        for other in sorted(_imports(waiting.pop()) - found):
+        current = waiting.pop()
+        if _in_kit(current) and found >= _kit():
+            continue  # nothing more of the kit can come
+        for other in sorted(_imports(current) - found):
             found.add(other)
             waiting.append(other)
     return sorted(found)
