@@ -146,7 +146,7 @@ def test_features_come_back_from_memory_and_from_disk(limit):
     for key in store.keys:
         for mine, other in zip(store.read(key), found.read(key), strict=True):
             np.testing.assert_array_equal(mine, other)
-    assert found._folder is None or found._folder != store._folder
+    assert found._file is None or found._file is not store._file
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
