@@ -7,8 +7,9 @@
   const hash = data => { let h = 2166136261; for (const d of data) { h ^= d; h = Math.imul(h, 16777619); } return h >>> 0; };
   const text = s => hash(new TextEncoder().encode(s));
 
-  // A view made of elements, without what only repeats the state of the controls: titles, marks of choice.
-  const TOLD = '.vnb-ex-title, .vnb-ex-status, .vnb-ex-said, .vnb-flow-said, .vnb-flow-legend, .vnb-flow-heading';
+  // A view made of elements, without what only repeats the state of the controls: titles of layer and head, marks
+  // of choice. The map keeps its title: where no measure is defined, that is all there is of one.
+  const TOLD = '.vnb-ex-pane .vnb-ex-title, .vnb-ex-status, .vnb-ex-said, .vnb-flow-said, .vnb-flow-legend, .vnb-flow-heading';
   const content = e => {
     const copy = e.cloneNode(true);
     copy.querySelectorAll(TOLD).forEach(one => one.remove());
