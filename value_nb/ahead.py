@@ -41,17 +41,15 @@ def ahead(
     """
     source = iter(items)
 
-    def step() -> Any:
-        item = next(source, _END)
+    def finished(item: Any) -> Any:
         return item if item is _END else make(item)
 
     with ThreadPoolExecutor(1, "value_nb-ahead", initializer) as thread:
 
         def following() -> Future[Any]:
             if read_there:
-                return thread.submit(step)
-            item = next(source, _END)
-            return thread.submit(lambda: item if item is _END else make(item))
+                return thread.submit(lambda: finished(next(source, _END)))
+            return thread.submit(finished, next(source, _END))
 
         coming = following()
         while (made := coming.result()) is not _END:

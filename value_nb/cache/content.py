@@ -112,7 +112,7 @@ def _module(book: Any, value: Any, seen: tuple[int, ...]) -> None:
     for name, part in value.named_modules():
         _said(book, "part", f"{name} {_name(type(part))}".encode())
         _code(book, type(part))
-        _compiled(part)
+        _check_open(part)
         public = {k: v for k, v in sorted(vars(part).items()) if not k.startswith("_")}
         _mapping(book, public, (*seen, id(part)))
         for hook in (*part._forward_hooks.values(), *part._forward_pre_hooks.values()):
@@ -122,7 +122,7 @@ def _module(book: Any, value: Any, seen: tuple[int, ...]) -> None:
         _tensor(book, tensor, seen)
 
 
-def _compiled(part: Any) -> None:
+def _check_open(part: Any) -> None:
     """NotKeyable for a part with something inside that torch alone can read, such as packed weights."""
     import torch
 

@@ -88,11 +88,11 @@ def of_examples(examples: Sequence[Example], pixels: bool = False) -> str:
     NotKeyable
         For what is no sequence, and for examples that hold what cannot be looked into.
     """
+    from value_nb.data.splits import Splits
+
     if not isinstance(examples, Sequence):
         raise NotKeyable("the examples are a stream, which can be gone through once only")
     book = hashlib.sha256()
-    from value_nb.data.splits import Splits
-
     parts: Sequence[Any] = examples.parts if isinstance(examples, Splits) else (examples,)
     for part in parts:
         feed(book, [_set_of(part), len(part)])

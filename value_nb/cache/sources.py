@@ -2,7 +2,7 @@
 
 For the kit, and for modules that are somebody's own, whole files count, with the own files they import, and
 so on. For what stands in a notebook, functions and classes count by their source, with what they refer to.
-Libraries count by their version (`value_nb.cache.keys`).
+Libraries count by their version; those that decide numbers everywhere are in every key (`keys.LIBRARIES`).
 """
 
 from __future__ import annotations
@@ -108,11 +108,11 @@ def _library(name: str) -> str:
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return f"{name} {sys.version}"
-    versions = [metadata.version(one) for one in _distributions().get(top, ())]
-    versions = versions or [str(one) for one in [getattr(sys.modules.get(top), "__version__", None)] if one]
+    versions = ", ".join(metadata.version(one) for one in _distributions().get(top, ()))
+    versions = versions or getattr(sys.modules.get(top), "__version__", "")
     if not versions:
         raise NotKeyable(f"{top} is a library whose version cannot be had")
-    return f"{name} {', '.join(versions)}"
+    return f"{name} {versions}"
 
 
 @cache

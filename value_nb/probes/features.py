@@ -173,7 +173,7 @@ class FeatureStore:
         return ids, np.concatenate([*shelf.chunks(self.dtype)])
 
     def _spill(self) -> None:
-        """Move what is in memory to the end of each key's file."""
+        """Move what is in memory to the end of the file."""
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="value_nb-features-")  # noqa: SIM115
         for shelf in self._shelves.values():
