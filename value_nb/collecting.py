@@ -89,6 +89,7 @@ def collect(
             data.update(example.dataset for example in chunk)
             splits.update(example.split for example in chunk)
             bar.update(len(chunk))
+    hand_out.settle()
     if not seen:
         raise ValueError("no examples came; check the data set and its limit")
     return Collected(tuple(probes), seen, frozenset(images), frozenset(data), frozenset(splits))
@@ -122,6 +123,11 @@ class Dispatcher:
             maps = {name: batch.attention[name] for name in batch.attention if name in needs.attention}
             if needs.hidden or maps:
                 probe.update(replace(batch, hidden=batch.hidden if needs.hidden else {}, attention=maps))
+
+    def settle(self) -> None:
+        """The pass is over: the probes take in what still waits."""
+        for probe, _ in self.served:
+            probe.settle()
 
 
 def _checked(probe: Probe, model: VLModel) -> Needs:

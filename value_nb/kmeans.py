@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from value_nb import seeds
+from value_nb.exact import exact
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,11 +112,6 @@ def centred(points: Tensor, valid: Tensor) -> Tensor:
     moved = torch.where(mask, kept - mean, 0.0)
     spread, length = moved.square().sum(dim=(1, 2)), kept.square().sum(dim=(1, 2))
     return torch.where((spread > COLLAPSED * length)[:, None, None], moved, 0.0)
-
-
-def exact(values: Tensor) -> Tensor:
-    """The same numbers in float64, on the CPU where the device has none (Apple's)."""
-    return (values.cpu() if values.device.type == "mps" else values).double()
 
 
 class Products:

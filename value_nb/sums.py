@@ -66,8 +66,11 @@ class ImageSums:
         known = ~np.isnan(values)
         rows = self._rows_of(image_ids)
         store = self._store(key, values.shape[1:])
-        np.add.at(store[0], rows, np.where(known, values, 0.0))
-        np.add.at(store[1], rows, known.astype(np.float64))
+        for total, new in zip(store, (np.where(known, values, 0.0), known), strict=True):
+            if len(set(image_ids)) == len(rows):
+                total[rows] += new
+            else:  # several captions of an image: slower
+                np.add.at(total, rows, new)
 
     def merge(self, other: ImageSums) -> ImageSums:
         """A new accumulator with what both hold; neither is changed. Associative and commutative."""

@@ -29,6 +29,7 @@ def sections() -> dict[str, Callable[[bool], Any]]:
         "region_models": passes.region_models,
         "patch_model": passes.patch_model,
         "miniature": passes.miniature,
+        "whole_passes": passes.whole_passes,
         "shapes": growth.shapes,
         "examples": growth.examples,
         "memory": growth.memory,

@@ -13,12 +13,15 @@ import torch
 import value_nb as vnb
 from tests.bench import subjects
 from tests.bench.meter import in_turns, with_memory
-from value_nb.collecting import Dispatcher
+from value_nb.batches import batches
+from value_nb.collecting import Dispatcher, collect
+from value_nb.data.example import Example
 from value_nb.layout import LayerBatch
 from value_nb.models.base import Batch, VLModel
 from value_nb.probes.base import Probe
 
 BARE, ALL, KEPT = "bare", "all attention probes", "output_attentions, reduced after"
+IN_TURN, AHEAD = "batches made in turn", "batches made ahead"
 SHALLOW = {
     "uniter": {"num_hidden_layers": 1},
     "lxmert": {"l_layers": 1, "r_layers": 1, "x_layers": 1},
@@ -58,6 +61,8 @@ def once(model: VLModel, batch: Batch, probes: Sequence[Probe]) -> None:
     listener = Dispatcher(model, [probe.fresh(0) for probe in probes]) if probes else None
     with torch.inference_mode():
         model.run(batch, on_layer=listener)
+    if listener:
+        listener.settle()
     if model.device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -120,6 +125,7 @@ def as_lxmert(model: VLModel, batch: Batch) -> Any:
                 listen = Dispatcher(model, [probe.fresh(0) for probe in probes])
                 for number, block in enumerate(out.cross_encoder_attentions, start=1):
                     listen(LayerBatch(batch.layout, "cross", number, {}, {"text->image": block}, False))
+                listen.settle()
         _wait(model)
 
     return run
@@ -133,6 +139,7 @@ def reduce(model: VLModel, batch: Batch, probes: Sequence[Probe], maps: Any, cut
             f"{q}->{k}": whole[:, :, rows, columns] for q, rows in cut.items() for k, columns in cut.items()
         }
         listen(LayerBatch(batch.layout, "joint", number, {}, blocks, True))
+    listen.settle()
 
 
 def _wait(model: VLModel) -> None:
@@ -181,6 +188,36 @@ def patch_model(quick: bool) -> dict[str, Any]:
         kept = as_vilt(model, batch)
         found[f"ViLT, {device} {dtype}"] = measured(model, batch, 1 if quick else 4, kept, fusion=False)
     return found
+
+
+def whole_passes(quick: bool) -> list[dict[str, Any]]:
+    """Rows: device, and the seconds of passes of UNITER-base over many pairs, from examples on."""
+    found = []
+    for device, dtype in devices():
+        n, size = (8, 4) if quick else (64, 32) if device == "cpu" else (1024, 128)
+        model = subjects.gated("uniter", device, dtype, **(SHALLOW["uniter"] if quick else {}))
+        pool = subjects.pairs(n)
+        made = [model.prepare(part) for part in batches(pool, size)]
+        runs = {
+            BARE: lambda model=model, made=made: [once(model, batch, ()) for batch in made],
+            IN_TURN: partial(_in_turn, model, pool, size),
+            AHEAD: partial(_pass, model, pool, size, ()),
+            ALL: partial(_pass, model, pool, size, attention_probes()),
+            "with fusion, too": partial(_pass, model, pool, size, [*attention_probes(), vnb.FusionDegree()]),
+        }
+        rows = in_turns(runs, 1 if quick else 3, BARE)
+        found.append({"where": f"{device} {dtype}", "pairs": n, "batch_size": size, "rows": rows})
+    return found
+
+
+def _in_turn(model: VLModel, pool: Sequence[Example], size: int) -> None:
+    for part in batches(pool, size):
+        once(model, model.prepare(part), ())
+
+
+def _pass(model: VLModel, pool: Sequence[Example], size: int, probes: Sequence[Probe]) -> None:
+    collect(model, pool, [probe.fresh(0) for probe in probes], batch_size=size)
+    _wait(model)
 
 
 def miniature(quick: bool) -> dict[str, Any]:

@@ -150,6 +150,15 @@ def _passes(found: Found) -> str:
     return "".join(parts)
 
 
+def _whole_passes(found: Sequence[Found]) -> str:
+    rows = [
+        (f"{one['where']}, {one['batch_size']} at once", run, f"{one['pairs'] / row['seconds'][0]:.0f}",
+         f"{row['ratio'][0]:.2f}")
+        for one in found for run, row in one["rows"].items()
+    ]  # fmt: skip
+    return table(("UNITER-base on", "pass", "pairs / s", "time / bare"), rows)
+
+
 def _shapes(found: Sequence[Found]) -> str:
     rows = [
         (
@@ -229,6 +238,12 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "region_models": ("One pass, region features", ONE_PASS, _passes),
     "patch_model": ("One pass, patches", "", _passes),
     "miniature": ("One pass, the miniature", "", _passes),
+    "whole_passes": (
+        "A whole pass",
+        "20 + 36 positions. Bare: over batches that lie there. Made in turn: each batch is made, then run. "
+        "Made ahead: while the one before it runs, as a sweep does it; the rows below it, too.",
+        _whole_passes,
+    ),
     "shapes": ("Cost against layers, heads and positions", "A narrow UNITER (192 wide), 8 pairs.", _shapes),
     "examples": (
         "Cost against the number of pairs",

@@ -212,6 +212,17 @@ def test_no_picture_chooses_and_scores():
     assert set(splits[choosing]) == {"train"} and set(splits[scoring]) == {"test"}
 
 
+def test_of_a_few_pictures_some_choose_and_some_score():
+    """Five pictures of the miniature's test split all fell to one half, and the result was empty."""
+    for seed in range(40):
+        images = np.array(["a", "b", "b"])
+        choosing, scoring = parts(images, np.array(["test"] * 3), "val", seed)
+        assert choosing.any() and scoring.any()
+        assert not (choosing & scoring).any() and choosing[1] == choosing[2]
+    choosing, scoring = parts(np.array(["a"]), np.array(["test"]), "val", 0)
+    assert int(choosing.sum()) + int(scoring.sum()) == 1
+
+
 def test_a_head_that_is_good_on_the_choosing_pictures_alone_scores_nothing():
     def plan(example: Example, direction: str, layer: int, head: int) -> np.ndarray:
         weights = noise()(example, direction, layer, head)

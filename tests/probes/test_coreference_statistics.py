@@ -6,13 +6,14 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
+import torch
 
 from value_nb import stats
 from value_nb.probes.coreference_statistics import (
     ImageHits,
+    averaging,
     chain_orders,
     image_hits,
-    mean_weight,
     permuted_hits,
     region_ranks,
     top_regions,
@@ -21,27 +22,28 @@ from value_nb.probes.coreference_statistics import (
 
 
 def test_ties_go_to_the_lowest_rank_and_regions_that_are_not_there_to_none():
-    weights = np.array([[[0.5, 0.5, 0.9], [0.1, 0.2, 0.9]]])
-    valid = np.array([[True, True, False]])
+    weights = torch.tensor([[[0.5, 0.5, 0.9], [0.1, 0.2, 0.9]]])
+    valid = torch.tensor([[True, True, False]])
     for rank, first in (([0, 1, 2], 0), ([1, 0, 2], 1)):
-        assert top_regions(weights, np.array([rank]), valid).tolist() == [[first, 1]]
+        assert top_regions(weights, torch.tensor([rank]), valid).tolist() == [[first, 1]]
 
 
 def test_equal_weights_favour_no_place():
     """Region 0 wins as often as any other over many pictures."""
     wins = np.zeros(5)
     for image in range(500):
-        rank = region_ranks(f"i{image}", 0, 5)[None]
-        wins[top_regions(np.ones((1, 1, 5)), rank, np.ones((1, 5), dtype=bool))[0, 0]] += 1
+        rank = torch.from_numpy(region_ranks(f"i{image}", 0, 5)[None])
+        wins[top_regions(torch.ones(1, 1, 5), rank, torch.ones(1, 5, dtype=torch.bool))[0, 0]] += 1
     assert wins.min() > 70 and wins.max() < 130
     assert region_ranks("i1", 0, 5).tolist() != region_ranks("i1", 3, 5).tolist()
 
 
 def test_mean_weights_by_hand():
-    weights = np.array([[[0.1, 0.3, 0.8]], [[1.0, 1.0, 1.0]]])
-    chosen = np.array([[True, True, False], [False, False, False]])
-    found = mean_weight(weights, chosen)
-    assert found[0, 0] == pytest.approx(0.2) and np.isnan(found[1, 0])
+    weights = torch.tensor([[[0.1, 0.3, 0.8]], [[1.0, 1.0, 1.0]]]).double()  # (mention, head, region)
+    chosen = torch.tensor([[True, True, False], [False, False, False]])
+    found = (weights @ averaging(torch.stack([chosen, ~chosen], dim=-1))).numpy()
+    assert found[0, 0].tolist() == pytest.approx([0.2, 0.8])
+    assert np.isnan(found[1, 0, 0]) and found[1, 0, 1] == pytest.approx(1.0)
 
 
 # Two heads, three chains on regions {0, 1}, {2}, {3}; region 4 belongs to none.

@@ -13,7 +13,7 @@ from value_nb.explorer.trace_batches import as_batches
 from value_nb.layout import PositionClass
 from value_nb.models.gates import query_of
 from value_nb.probes import crossmodal
-from value_nb.probes.coreference_looks import Looks
+from value_nb.probes.coreference_looks import reduced
 from value_nb.probes.mentions import DIRECTIONS, place, pooled
 from value_nb.probes.modality import SHARE, ModalityImportance
 from value_nb.result import Result
@@ -120,7 +120,7 @@ def coreference(trace: Trace, stack: str, direction: str) -> HeadMap:
     for batch in as_batches(trace):
         placed = place(batch.layout, 0) if batch.stack == stack and direction in batch.attention else None
         if placed is not None:
-            top = Looks.of(pooled(batch.attention[direction], placed, direction), placed).top
+            top = reduced(pooled(batch.attention[direction], placed, direction), placed)[0].tolist()
             hits = [
                 [head in mention.hits for head in row]
                 for row, mention in zip(top, placed.mentions, strict=True)

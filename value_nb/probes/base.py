@@ -82,6 +82,10 @@ class Probe(ABC):
     def update(self, batch: LayerBatch) -> None:
         """Take in one layer of one batch; nothing of the batch is written into or kept."""
 
+    def settle(self) -> None:
+        """Take in what still waits; called when a pass over examples is over."""
+        return None
+
     @abstractmethod
     def rows(self, *, replicates: int) -> list[dict[str, Any]]:
         """The result: one dict for each value, with keys among the columns of a result's frame.

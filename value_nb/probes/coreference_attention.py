@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 from value_nb import stats
-from value_nb.probes.base import Needs, Probe
-from value_nb.probes.coreference_looks import Gathered, Looks
+from value_nb.probes.base import Needs
+from value_nb.probes.batchwise import Batchwise, Reduced
+from value_nb.probes.coreference_looks import Gathered, Looks, reduced
 from value_nb.probes.coreference_rows import CHANCES, HEAD_MEASURES, all_rows
 from value_nb.probes.coreference_table import Table, parts
 from value_nb.probes.mentions import DIRECTIONS, Mention, Placed, place, pooled
@@ -21,7 +25,7 @@ OF_CHOSEN = (
 )  # fmt: skip
 
 
-class CoreferenceAttention(Probe):
+class CoreferenceAttention(Batchwise):
     """Follows the attention between each phrase and the regions that show it.
 
     Attention to a phrase is the sum over its words, from a phrase the mean over them. "image->text": what
@@ -87,13 +91,9 @@ class CoreferenceAttention(Probe):
         self._start()
 
     def _start(self) -> None:
+        super()._start()
         self._mentions: list[Mention] = []
         self._looks = Gathered()
-        self._batch: tuple[Layout | None, Placed | None] = (None, None)
-
-    def state(self) -> dict[str, Any]:
-        """Mentions and what they look at; the batch at hand goes."""
-        return {"_mentions": self._mentions, "_looks": self._looks}
 
     def _absorb(self, other: Self) -> None:
         self._mentions.extend(other._mentions)
@@ -111,27 +111,25 @@ class CoreferenceAttention(Probe):
             return None
         return f"{model.name} has no attention between text and image (stacks: {', '.join(model.stacks)})"
 
-    def update(self, batch: LayerBatch) -> None:
-        """Keep of every mention and head the region looked at most and two mean weights."""
-        for direction in DIRECTIONS:
-            if direction not in batch.attention:
-                continue
-            placed = self._placed(batch.layout)
-            if placed is not None:
-                weights = pooled(batch.attention[direction], placed, direction)
-                self._looks.add((direction, (batch.stack, batch.layer)), Looks.of(weights, placed))
+    def _look(self, layout: Layout) -> Placed | None:
+        placed = place(layout, self.seed)
+        self._mentions.extend(placed.mentions if placed else ())
+        return placed
 
-    def _placed(self, layout: Layout) -> Placed | None:
-        """The mentions of the batch, found once for all its layers."""
-        if self._batch[0] is not layout:
-            placed = place(layout, self.seed)
-            self._batch = (layout, placed)
-            self._mentions.extend(placed.mentions if placed else ())
-        return self._batch[1]
+    def _reduce(self, batch: LayerBatch, about: Placed) -> Iterator[Reduced]:
+        """Of every mention and head the region looked at most, and two mean weights."""
+        for direction in DIRECTIONS:
+            if direction in batch.attention:
+                weights = pooled(batch.attention[direction], about, direction)
+                yield (direction, (batch.stack, batch.layer)), reduced(weights, about)
+
+    def _add(self, about: Placed, keys: Sequence[Any], *values: np.ndarray) -> None:
+        for key, top, weights in zip(keys, *values, strict=True):
+            self._looks.add(key, Looks(top, weights))
 
     def rows(self, *, replicates: int = stats.REPLICATES) -> list[dict[str, Any]]:
         """Values by direction, layer, head, measure and entity type, with intervals over images."""
-        self._batch = (None, None)
+        self.settle()
         if not self._mentions:
             return []
         table = Table.of(self._mentions, self._looks)

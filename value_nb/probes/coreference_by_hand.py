@@ -109,9 +109,11 @@ def best_rules(table: pd.DataFrame, answer: str = "together") -> pd.Series:
 
 
 def _top(weights: pd.DataFrame) -> np.ndarray:
-    values = weights.to_numpy(float)
-    rank = np.tile(np.arange(values.shape[1]), (len(values), 1))
-    return top_regions(values[:, None], rank, np.ones(values.shape, dtype=bool))[:, 0]
+    import torch
+
+    values = torch.tensor(weights.to_numpy(float))
+    rank = torch.arange(values.shape[1]).expand_as(values)
+    return top_regions(values[:, None], rank, torch.ones_like(values, dtype=torch.bool))[:, 0].numpy()
 
 
 def _hits(weights: pd.DataFrame, links: Mapping[str, Sequence[str]]) -> ImageHits:

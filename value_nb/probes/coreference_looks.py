@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from value_nb import spilled
-from value_nb.probes.coreference_statistics import mean_weight, top_regions
+from value_nb.exact import exact
+from value_nb.probes.coreference_statistics import top_regions
 from value_nb.probes.mentions import Placed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Key = tuple[str, tuple[str, int]]
 """Direction and (stack, layer)."""
@@ -33,12 +38,13 @@ class Looks:
     top: np.ndarray
     weights: np.ndarray
 
-    @classmethod
-    def of(cls, weights: np.ndarray, placed: Placed) -> Looks:
-        """Reduce the weights `(mention, head, region)` of a batch."""
-        top = top_regions(weights, placed.rank, placed.valid).astype(np.int16)
-        means = [mean_weight(weights, chosen) for chosen in (placed.linked, placed.unlinked)]
-        return cls(top, np.stack(means, axis=-1).astype(np.float32))
+
+def reduced(weights: Tensor, placed: Placed) -> tuple[Tensor, Tensor]:
+    """`Looks.top` and `Looks.weights` of the weights `(mention, head, region)` of a batch, on its device."""
+    import torch
+
+    top = top_regions(weights, placed.rank, placed.valid).to(torch.int16)
+    return top, (exact(weights) @ placed.averaging).float()
 
 
 class Gathered:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from value_nb import seeds
+from value_nb.exact import exact
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCK = 64  # images whose permutations are held at one time
 
 
-def top_regions(weights: np.ndarray, rank: np.ndarray, valid: np.ndarray) -> np.ndarray:
+def top_regions(weights: Tensor, rank: Tensor, valid: Tensor) -> Tensor:
     """The region with the largest weight; of several equal ones that of the lowest rank.
 
     Parameters
@@ -31,14 +36,14 @@ def top_regions(weights: np.ndarray, rank: np.ndarray, valid: np.ndarray) -> np.
 
     Examples
     --------
-    >>> weights, rank = np.array([[[0.2, 0.4, 0.4]]]), np.array([[0, 2, 1]])
-    >>> top_regions(weights, rank, np.ones((1, 3), dtype=bool)).tolist()
+    >>> import torch
+    >>> weights, rank = torch.tensor([[[0.2, 0.4, 0.4]]]), torch.tensor([[0, 2, 1]])
+    >>> top_regions(weights, rank, torch.ones(1, 3, dtype=torch.bool)).tolist()
     [[2]]
     """
-    shown = np.where(valid[:, None], weights, -np.inf)
-    largest = (shown == shown.max(axis=-1, keepdims=True)) & valid[:, None]
-    place = np.where(largest, rank[:, None], np.iinfo(np.int64).max)
-    return place.argmin(axis=-1)
+    shown = weights.where(valid[:, None], float("-inf"))
+    largest = (shown == shown.amax(dim=-1, keepdim=True)) & valid[:, None]
+    return rank[:, None].where(largest, rank.shape[-1]).argmin(dim=-1)
 
 
 def region_ranks(image_id: str, seed: int, regions: int) -> np.ndarray:
@@ -46,23 +51,27 @@ def region_ranks(image_id: str, seed: int, regions: int) -> np.ndarray:
     return seeds.uniforms(image_id, seed, regions, purpose="region order").argsort().argsort()
 
 
-def mean_weight(weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Mean weight of the chosen regions.
+def averaging(chosen: Tensor) -> Tensor:
+    """Factors by which weights of regions are multiplied and added up to mean weights of chosen regions.
 
     Parameters
     ----------
-    weights
-        `(mention, head, region)`.
     chosen
-        `(mention, region)` bool.
+        `(mention, region, set)` bool.
 
     Returns
     -------
-    `(mention, head)` float64; nan for a mention without chosen regions.
+    `(mention, region, set)` float64: 1 / number of chosen regions on each of them, else 0; nan for a mention
+    without chosen regions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> averaging(torch.tensor([[[True], [True], [False]]]))[0, :, 0].tolist()
+    [0.5, 0.5, 0.0]
     """
-    counts = chosen.sum(axis=-1)[:, None]
-    sums = np.where(chosen[:, None], weights, 0.0).sum(axis=-1, dtype=np.float64)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    sets = exact(chosen)
+    return sets / sets.sum(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True, slots=True)

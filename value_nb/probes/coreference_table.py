@@ -33,7 +33,8 @@ def parts(images: np.ndarray, splits: np.ndarray, choose_on: str, seed: int) -> 
         `(mention,)` str.
     choose_on
         The split that chooses, where there are others: then "test" scores, or, where it is not there, all
-        others do. Where there is one split alone, half of its pictures choose, drawn by their id.
+        others do. Where there is one split alone, half of its pictures choose, drawn by their id; of two
+        pictures or more, at least one does either.
     seed
         Seed of the halves.
 
@@ -45,7 +46,11 @@ def parts(images: np.ndarray, splits: np.ndarray, choose_on: str, seed: int) -> 
     if choose_on in there and len(there) > 1:
         rest = splits == "test" if "test" in there - {choose_on} else splits != choose_on
         return splits == choose_on, rest
-    half = {image: seeds.uniforms(image, seed, 1, purpose="head choice")[0] < 0.5 for image in set(images)}
+    drawn = {i: float(seeds.uniforms(i, seed, 1, purpose="head choice")[0]) for i in set(images.tolist())}
+    half = {image: number < 0.5 for image, number in drawn.items()}
+    if len(drawn) > 1 and len(set(half.values())) == 1:
+        nearest = min(drawn, key=lambda image: abs(drawn[image] - 0.5))
+        half[nearest] = not half[nearest]
     choosing = np.array([half[image] for image in images.tolist()], dtype=bool)
     return choosing, ~choosing
 

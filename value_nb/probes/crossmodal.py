@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from value_nb import stats
+from value_nb.exact import exact
 from value_nb.layout import PositionClass
-from value_nb.probes.base import Needs, Probe
+from value_nb.probes.base import Needs
+from value_nb.probes.batchwise import Batchwise, Reduced
 from value_nb.sums import ImageSums
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import Tensor
 
-    from value_nb.layout import LayerBatch
+    from value_nb.layout import LayerBatch, Layout
     from value_nb.models.base import VLModel
 
 DIRECTIONS = ("image->text", "text->image")
@@ -36,7 +39,7 @@ ROUNDING = 1e-6  # float32 weights that add up to one half are not more than hal
 _OWN = {"text": PositionClass.TEXT, "image": PositionClass.IMAGE}
 
 
-class CrossModalHeads(Probe):
+class CrossModalHeads(Batchwise):
     """Counts the pairs in which a head lets one modality look at the other.
 
     A direction is "image->text" (regions look at words) or "text->image". Defined where one softmax covers
@@ -73,6 +76,7 @@ class CrossModalHeads(Probe):
         self._start()
 
     def _start(self) -> None:
+        super()._start()
         self._sums = ImageSums()
         self._expected = ImageSums()
 
@@ -99,19 +103,26 @@ class CrossModalHeads(Probe):
             )
         return None
 
-    def update(self, batch: LayerBatch) -> None:
-        """Add up one layer of one batch."""
-        ids = [example.image_id for example in batch.layout.examples]
-        kinds = {s: batch.layout.streams[s].position_class for s in ("text", "image")}
+    def _look(self, layout: Layout) -> tuple[list[str], _Counted]:
+        kinds = {stream: layout.streams[stream].position_class for stream in ("text", "image")}
+        return [example.image_id for example in layout.examples], _Counted.of(kinds)
+
+    def _reduce(self, batch: LayerBatch, about: tuple[list[str], _Counted]) -> Iterator[Reduced]:
         for direction in DIRECTIONS:
             if direction in batch.attention:
-                values, expected = measures(batch.attention, kinds, direction)
-                self._sums.add((batch.stack, direction, batch.layer), ids, values)
-                if batch.layer == 1:
-                    self._expected.add((batch.stack, direction), ids, expected)
+                looks = _looks(batch.attention, about[1], direction)
+                yield (batch.stack, direction, batch.layer), (looks,)
+
+    def _add(self, about: tuple[list[str], _Counted], keys: Sequence[Any], *values: np.ndarray) -> None:
+        (images, counted), (looks,) = about, values  # (layer, example, head, specials, what)
+        for (stack, direction, layer), one in zip(keys, looks, strict=True):
+            self._sums.add((stack, direction, layer), images, _measured(one, counted, direction))
+            if layer == 1:
+                self._expected.add((stack, direction), images, counted.expected[direction])
 
     def rows(self, *, replicates: int = stats.REPLICATES) -> list[dict[str, Any]]:
         """Values by direction, layer, head, measure and treatment of specials, with intervals over images."""
+        self.settle()
         keys: list[Any] = sorted(self._sums.keys, key=str)
         rows: list[dict[str, Any]] = []
         for place in dict.fromkeys(key[:2] for key in keys):
@@ -141,21 +152,9 @@ def measures(
     (`(example, head, specials, measure)` in the order of `SPECIALS` and `MEASURES`, `(example, specials)`
     expected mass); nan where there are no words or no regions.
     """
-    query, key = direction.split("->")
-    member = {s: _members(kinds[s].to(blocks[direction].device), s) for s in (query, key)}
-    across, within = (_given(blocks[f"{query}->{s}"], member[s]) for s in (key, query))
-    total = (across + within)[..., 1]
-    on_specials = (across + within)[..., 0] - total
-    mass = _stack([across[..., 0], across[..., 1] / total.clamp(min=1e-300)])
-    looking = member[query][:, None] & _stack([total >= 0, total > 0])
-    there = _complete(kinds)
-    expected = _expected(member, key, query)
-    mean = _mean(mass, looking)
-    hit = ((mass > HALF + ROUNDING) & looking).any(dim=2).double().cpu().numpy()
-    resting = _mean(_stack([on_specials, on_specials]), member[query][:, None])
-    hit = np.where(np.isnan(mean), np.nan, hit)
-    values = np.stack([hit, mean, mean - expected[:, None], resting], axis=-1)
-    return np.where(there[:, None, None, None], values, np.nan), np.where(there[:, None], expected, np.nan)
+    counted = _Counted.of({stream: one.to(blocks[direction].device) for stream, one in kinds.items()})
+    looks = _looks(blocks, counted, direction).cpu().numpy()
+    return _measured(looks, counted, direction), counted.expected[direction]
 
 
 def head_table(image_rows: ArrayLike, n_text: int) -> pd.DataFrame:
@@ -213,38 +212,73 @@ def _stack(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(parts), dim=-1)
 
 
-def _members(kinds: Tensor, stream: str) -> Tensor:
-    """`(example, position, specials)` bool: the positions that count to a stream under each treatment."""
-    return _stack([kinds != PositionClass.PAD, kinds == _OWN[stream]])
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The positions of a batch that count, under each treatment of specials.
+
+    Attributes
+    ----------
+    looked
+        Stream -> `(example, position, specials)` float32: 1 where a position counts to it as looked at.
+    asks
+        Stream -> `(example, 1, position, specials)` bool: where it counts as looking; wherever float64 is.
+    expected
+        Direction -> `(example, specials)` float64: the share of positions that the looked-at modality has;
+        nan where there are no words or no regions.
+    """
+
+    looked: dict[str, Tensor]
+    asks: dict[str, Tensor]
+    expected: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, kinds: Mapping[str, Tensor]) -> _Counted:
+        """From stream -> `(example, position)` integers of `PositionClass`."""
+        member = {s: _stack([kinds[s] != PositionClass.PAD, kinds[s] == _OWN[s]]) for s in _OWN}
+        there = {stream: exact(one.sum(dim=1)).cpu().numpy() for stream, one in member.items()}
+        complete = (there["text"][:, 1:] > 0) & (there["image"][:, 1:] > 0)
+        positions = np.maximum(there["text"] + there["image"], 1.0)
+        share = {s: np.where(complete, there[s] / positions, np.nan) for s in _OWN}
+        return cls(
+            {s: one.float() for s, one in member.items()},
+            {s: exact(one[:, None]) > 0 for s, one in member.items()},
+            {direction: share[direction.split("->")[1]] for direction in DIRECTIONS},
+        )
 
 
-def _given(block: Tensor, member: Tensor) -> Tensor:
+def _looks(blocks: Mapping[str, Tensor], counted: _Counted, direction: str) -> Tensor:
+    """`(example, head, specials, 3)` float64: whether a token gives the other modality more than half, the
+    mean that tokens give it, and the mean that they give to specials; means are nan where no token counts.
+    """
+    import torch
+
+    query, key = direction.split("->")
+    across, within = (_given(blocks[f"{query}->{s}"], counted.looked[s]) for s in (key, query))
+    both = across + within  # (example, head, query, specials)
+    total, asks = both[..., 1:], counted.asks[query]
+    mass = torch.cat([across[..., :1], across[..., 1:] / total.clamp(min=1e-300)], dim=-1)
+    looking = torch.cat([asks[..., :1].expand_as(total), asks[..., 1:] & (total > 0)], dim=-1)
+    hit = ((mass > HALF + ROUNDING) & looking).any(dim=2)
+    mean = (mass * looking).sum(dim=2) / looking.sum(dim=2)
+    resting = ((both[..., :1] - total) * asks).sum(dim=2) / asks.sum(dim=2)
+    return _stack([hit.double(), mean, resting])
+
+
+def _given(block: Tensor, looked: Tensor) -> Tensor:
     """`(example, head, query, specials)` float64: what each query gives to the members of a stream.
 
     One product for each example, of all its heads and queries.
     """
     rows = block.detach().float().flatten(1, 2)
-    return (rows @ member.float()).double().unflatten(1, block.shape[1:3])
+    return exact(rows @ looked).unflatten(1, block.shape[1:3])
 
 
-def _complete(kinds: Mapping[str, Tensor]) -> np.ndarray:
-    """`(example,)` bool: it has words and regions."""
-    words, regions = ((kinds[stream] == _OWN[stream]).any(dim=1) for stream in ("text", "image"))
-    return (words & regions).cpu().numpy()
-
-
-def _expected(member: Mapping[str, Tensor], key: str, query: str) -> np.ndarray:
-    """`(example, specials)`: the share of positions that the looked-at modality has."""
-    there = {stream: member[stream].sum(dim=1).double() for stream in (key, query)}
-    return (there[key] / (there[key] + there[query]).clamp(min=1)).cpu().numpy()
-
-
-def _mean(values: Tensor, counted: Tensor) -> np.ndarray:
-    """`(example, head, query, specials)` -> mean over the counted queries, nan where there are none."""
-    counted = counted.expand_as(values)
-    n = counted.sum(dim=2).double()
-    mean = (values * counted).sum(dim=2) / n.clamp(min=1)
-    return mean.where(n > 0, float("nan")).cpu().numpy()
+def _measured(looks: np.ndarray, counted: _Counted, direction: str) -> np.ndarray:
+    """`(example, head, specials, measure)` from what `_looks` gives; nan for an incomplete pair."""
+    expected = counted.expected[direction][:, None]
+    hit, mean, resting = (np.where(np.isnan(expected), np.nan, looks[..., k]) for k in range(3))
+    hit = np.where(np.isnan(mean), np.nan, hit)
+    return np.stack([hit, mean, mean - expected, resting], axis=-1)
 
 
 def _place_rows(

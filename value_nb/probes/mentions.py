@@ -11,7 +11,7 @@ import numpy as np
 from value_nb import seeds
 from value_nb.data.example import Example, Phrase, Regions
 from value_nb.data.matching import LINK_THRESHOLD, ROUNDING, iou
-from value_nb.probes.coreference_statistics import region_ranks
+from value_nb.probes.coreference_statistics import averaging, region_ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,14 +73,18 @@ def mentions(example: Example, seed: int) -> Iterator[tuple[Phrase, Mention]]:
     """
     if example.regions is None or not len(example.regions):
         return
+    found = [(n, *links) for n in range(len(example.phrases)) if (links := _links(example, n, seed))[0]]
+    if not found:
+        return
     largest, central = _guesses(example.regions)
-    for number, phrase in enumerate(example.phrases):
-        linked, boxes = _links(example, number, seed)
-        if not linked:
-            continue
-        overlap = iou(boxes, example.regions.boxes).max(axis=0, initial=0.0) >= LINK_THRESHOLD - ROUNDING
+    overlaps = iou(np.concatenate([boxes for *_, boxes in found]), example.regions.boxes)
+    near = overlaps >= LINK_THRESHOLD - ROUNDING  # (gold box of any phrase, region)
+    ends = np.cumsum([len(boxes) for *_, boxes in found])
+    for (number, linked, boxes), end in zip(found, ends, strict=True):
+        overlap = near[end - len(boxes) : end].any(axis=0)
         others = tuple(r for r in np.flatnonzero(overlap).tolist() if r not in linked)
         hits = {*linked, *others}
+        phrase = example.phrases[number]
         yield (
             phrase,
             Mention(
@@ -92,37 +96,39 @@ def mentions(example: Example, seed: int) -> Iterator[tuple[Phrase, Mention]]:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The mentions of a batch as positions.
+    """The mentions of a batch as positions, on the device of its layout.
 
     Attributes
     ----------
     mentions
-        One for each row below.
+        One for each row of `averaging`, `valid` and `rank`.
     example, slot
         `(mention,)` int64: row of the batch, and which of that row's mentions: 0, 1, ...
     words
-        `(mention, text position)` float32: 1 on the phrase's words; `word_shares` adds up to 1, over the
-        pieces of a word and then over words.
+        `(example, slot, text position)` float32: 1 on the phrase's words; `word_shares` adds up to 1, over
+        the pieces of a word and then over words. 0 where an example has fewer mentions.
     regions
         `(example, image position, region)` float32: 1 on the region, for a patch the share of it that lies
         in the region; `region_shares` adds up to 1 over its positions.
-    linked, unlinked, valid
-        `(mention, region)` bool.
+    averaging
+        `(mention, region, 2)` float64: turns weights into means of linked and of unlinked regions
+        (`coreference_statistics.averaging`).
+    valid
+        `(mention, region)` bool: there is such a region.
     rank
         `(mention, region)` int64: a shuffled order of the regions.
     """
 
     mentions: tuple[Mention, ...]
-    example: np.ndarray
-    slot: np.ndarray
-    words: np.ndarray
-    word_shares: np.ndarray
-    regions: np.ndarray
-    region_shares: np.ndarray
-    linked: np.ndarray
-    unlinked: np.ndarray
-    valid: np.ndarray
-    rank: np.ndarray
+    example: Tensor
+    slot: Tensor
+    words: Tensor
+    word_shares: Tensor
+    regions: Tensor
+    region_shares: Tensor
+    averaging: Tensor
+    valid: Tensor
+    rank: Tensor
 
 
 def place(layout: Layout, seed: int) -> Placed | None:
@@ -130,40 +136,48 @@ def place(layout: Layout, seed: int) -> Placed | None:
 
     A mention is left out when a word of it has no position, because its caption was cut.
     """
+    import torch
+
     found = [
         (row, phrase, mention)
         for row, example in enumerate(layout.examples)
         for phrase, mention in mentions(example, seed)
     ]
     unit = layout.streams["text"].unit.cpu().numpy()
-    kept = [item for item in found if set(item[1].words) <= set(unit[item[0]].tolist())]
+    placed = [set(row.tolist()) for row in unit]
+    kept = [item for item in found if set(item[1].words) <= placed[item[0]]]
     if not kept:
         return None
     rows, phrases, listed = zip(*kept, strict=True)
     example = np.array(rows, dtype=np.int64)
+    slot = np.arange(len(example)) - np.searchsorted(example, example)
     first, last = (np.array([getattr(p, end) for p in phrases])[:, None] for end in ("first", "last"))
     of_word = unit[example]
     words = ((of_word >= first) & (of_word <= last)).astype(np.float32)
     pieces = (of_word[:, :, None] == of_word[:, None, :]).sum(axis=-1)
-    regions = layout.streams["image"].membership(max(m.regions for m in listed)).cpu().numpy()
+    shares = (words / pieces / (last - first + 1)).astype(np.float32)
+    regions = layout.streams["image"].membership(max(m.regions for m in listed))
     valid = np.arange(regions.shape[2]) < np.array([m.regions for m in listed])[:, None]
     linked, hits = (_mask([getattr(m, part) for m in listed], valid.shape) for part in ("linked", "hits"))
+
+    def there(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(regions.device)
+
     return Placed(
         mentions=tuple(listed),
-        example=example,
-        slot=np.arange(len(example)) - np.searchsorted(example, example),
-        words=words,
-        word_shares=(words / pieces / (last - first + 1)).astype(np.float32),
+        example=there(example),
+        slot=there(slot),
+        words=there(_by_example(words, example, slot, len(unit))),
+        word_shares=there(_by_example(shares, example, slot, len(unit))),
         regions=regions,
         region_shares=_by_region(regions),
-        linked=linked,
-        unlinked=valid & ~hits,
-        valid=valid,
-        rank=_ranks(listed, valid.shape, seed),
+        averaging=averaging(there(np.stack([linked, valid & ~hits], axis=-1))),
+        valid=there(valid),
+        rank=there(_ranks(listed, valid.shape, seed)),
     )
 
 
-def pooled(block: Tensor, placed: Placed, direction: str) -> np.ndarray:
+def pooled(block: Tensor, placed: Placed, direction: str) -> Tensor:
     """Attention between phrases and regions: sum over what is looked at, mean over what looks.
 
     Where positions are patches, both go by the share of the patch that lies in the region.
@@ -179,32 +193,25 @@ def pooled(block: Tensor, placed: Placed, direction: str) -> np.ndarray:
 
     Returns
     -------
-    `(mention, head, region)` float32 between 0 and 1.
+    `(mention, head, region)` float32 between 0 and 1, on the block's device.
     """
-    import torch
-
-    def on(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(block.device)
-
     # One product for all mentions of an example: a map is read where it lies, never copied for each mention.
     maps, heads = block.detach().float(), block.shape[1]
     if direction == "text->image":
-        words = on(_by_example(placed, placed.word_shares, len(block)))  # (example, slot, text position)
-        looked = (words[:, None] @ maps).flatten(1, 2) @ on(placed.regions)
+        looked = (placed.word_shares[:, None] @ maps).flatten(1, 2) @ placed.regions
         found = looked.unflatten(1, (heads, -1))
     else:
-        words = on(_by_example(placed, placed.words, len(block)))
-        given = (maps.flatten(1, 2) @ words.transpose(1, 2)).unflatten(1, (heads, -1))
+        given = (maps.flatten(1, 2) @ placed.words.transpose(1, 2)).unflatten(1, (heads, -1))
         by_position = given.permute(0, 2, 1, 3).flatten(2)  # (example, image position, head and slot)
-        pooled_ = on(placed.region_shares).transpose(1, 2) @ by_position
+        pooled_ = placed.region_shares.transpose(1, 2) @ by_position
         found = pooled_.unflatten(2, (heads, -1)).permute(0, 2, 3, 1)
-    return found.cpu().numpy()[placed.example, :, placed.slot]
+    return found[placed.example, :, placed.slot]
 
 
-def _by_example(placed: Placed, rows: np.ndarray, examples: int) -> np.ndarray:
+def _by_example(rows: np.ndarray, example: np.ndarray, slot: np.ndarray, examples: int) -> np.ndarray:
     """`(mention, position)` -> `(example, slot, position)`, 0 where an example has fewer mentions."""
-    spread = np.zeros((examples, int(placed.slot.max()) + 1, rows.shape[1]), dtype=rows.dtype)
-    spread[placed.example, placed.slot] = rows
+    spread = np.zeros((examples, int(slot.max()) + 1, rows.shape[1]), dtype=rows.dtype)
+    spread[example, slot] = rows
     return spread
 
 
@@ -233,10 +240,10 @@ def _guesses(regions: Regions) -> tuple[int, int]:
     return int(area.argmax()), int(((middle - 0.5) ** 2).sum(axis=1).argmin())
 
 
-def _by_region(regions: np.ndarray) -> np.ndarray:
+def _by_region(regions: Tensor) -> Tensor:
     """`(example, position, region)` shares that add up to 1 over the positions of a region."""
-    whole = regions.sum(axis=1, keepdims=True)
-    return np.divide(regions, whole, out=np.zeros_like(regions), where=whole > 0)
+    whole = regions.sum(dim=1, keepdim=True)
+    return regions / whole.where(whole > 0, 1.0)
 
 
 def _mask(members: Sequence[Sequence[int]], shape: tuple[int, ...]) -> np.ndarray:
@@ -247,7 +254,9 @@ def _mask(members: Sequence[Sequence[int]], shape: tuple[int, ...]) -> np.ndarra
 
 
 def _ranks(listed: Sequence[Mention], shape: tuple[int, ...], seed: int) -> np.ndarray:
+    pictures = {(m.image_id, m.regions) for m in listed}
+    known = {picture: region_ranks(picture[0], seed, picture[1]) for picture in pictures}
     ranks = np.zeros(shape, dtype=np.int64)
     for row, mention in enumerate(listed):
-        ranks[row, : mention.regions] = region_ranks(mention.image_id, seed, mention.regions)
+        ranks[row, : mention.regions] = known[mention.image_id, mention.regions]
     return ranks

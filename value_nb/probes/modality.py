@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from value_nb import stats
+from value_nb.exact import exact
 from value_nb.layout import PositionClass
-from value_nb.probes.base import Needs, Probe
+from value_nb.probes.base import Needs
+from value_nb.probes.batchwise import Batchwise, Reduced
 from value_nb.sums import ImageSums
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from value_nb.layout import LayerBatch
+    from value_nb.layout import LayerBatch, Layout
     from value_nb.models.base import VLModel
 
 DIRECTIONS = ("text->text", "text->image")
@@ -50,7 +53,7 @@ CELLS = (
 """(measure, specials, group) of each number that `measures` returns, in order."""
 
 
-class ModalityImportance(Probe):
+class ModalityImportance(Batchwise):
     """Adds up what [CLS], the position that sums up the pair, spends on each modality.
 
     Defined where one softmax covers both modalities, so that what [CLS] gives to text and to image are
@@ -86,6 +89,7 @@ class ModalityImportance(Probe):
         self._start()
 
     def _start(self) -> None:
+        super()._start()
         self._sums = ImageSums()
         self._even = ImageSums()
 
@@ -110,18 +114,27 @@ class ModalityImportance(Probe):
             )
         return None
 
-    def update(self, batch: LayerBatch) -> None:
-        """Add up the [CLS] rows of one layer of one batch."""
-        mass, count = _spent(batch)
-        ids = [example.image_id for example in batch.layout.examples]
-        heads = measures(mass, count[:, None, :])
-        values = np.concatenate([heads, _mean(heads)], axis=1)
-        self._sums.add((batch.stack, batch.layer), ids, values)
-        if batch.layer == 1:
-            self._even.add(batch.stack, ids, _even(count))
+    def _look(self, layout: Layout) -> _Kinds:
+        return _Kinds.of(layout)
+
+    def _reduce(self, batch: LayerBatch, about: _Kinds) -> Iterator[Reduced]:
+        import torch
+
+        masses = [exact(batch.attention[d][:, :, CLS].detach()) @ about.member[d] for d in DIRECTIONS]
+        yield (batch.stack, batch.layer), (torch.cat(masses, dim=-1),)
+
+    def _add(self, about: _Kinds, keys: Sequence[Any], *values: np.ndarray) -> None:
+        (mass,) = values  # (layer, example, head, kind)
+        heads = measures(mass, about.count[:, None, :])
+        for key, cells in zip(keys, np.concatenate([heads, _mean(heads)], axis=2), strict=True):
+            self._sums.add(key, about.images, cells)
+        for stack, layer in keys:
+            if layer == 1:
+                self._even.add(stack, about.images, _even(about.count))
 
     def rows(self, *, replicates: int = stats.REPLICATES) -> list[dict[str, Any]]:
         """Values by layer, head, measure, modality and treatment of specials, with intervals over images."""
+        self.settle()
         rows: list[dict[str, Any]] = []
         keys: list[Any] = self._sums.keys
         for key in keys:
@@ -201,29 +214,50 @@ def _stacks(model: VLModel) -> list[str]:
     return [stack for stack, names in model.directions.items() if set(DIRECTIONS) <= set(names)]
 
 
-def _spent(batch: LayerBatch) -> tuple[np.ndarray, np.ndarray]:
-    """What [CLS] gives `(example, head, kind)`, and the number of positions `(example, kind)`; float64."""
-    classes = {s: batch.layout.streams[s].position_class.cpu().numpy() for s in ("text", "image")}
-    headless = np.flatnonzero(classes["text"][:, CLS] != PositionClass.SPECIAL)
-    if len(headless):
-        example = batch.layout.examples[headless[0]]
-        raise ValueError(f"the text of example {example.id!r} does not begin with [CLS], or another special")
-    masses, counts = [], []
-    for direction in DIRECTIONS:
-        kinds = classes[direction.split("->")[1]]
-        member = np.stack([kinds == _own(direction), kinds == PositionClass.SPECIAL], axis=-1).astype(float)
-        masses.append(_row(batch.attention[direction]) @ member)
-        counts.append(member.sum(axis=1))
-    return np.concatenate(masses, axis=-1), np.concatenate(counts, axis=-1)
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """What stands at the positions of a batch.
+
+    Attributes
+    ----------
+    images
+        The image of each example.
+    member
+        Direction -> `(example, key, 2)` float64: 1 at the looked-at modality's own positions, and at its
+        specials.
+    count
+        `(example, kind)` float64: how many positions there are of each of `KINDS`.
+    """
+
+    images: list[str]
+    member: dict[str, Tensor]
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, layout: Layout) -> _Kinds:
+        """ValueError where a text does not begin with [CLS], or another special."""
+        import torch
+
+        classes = {stream: layout.streams[stream].position_class for stream in ("text", "image")}
+        headless = (classes["text"][:, CLS] != PositionClass.SPECIAL).nonzero()
+        if len(headless):
+            example = layout.examples[int(headless[0])]
+            raise ValueError(
+                f"the text of example {example.id!r} does not begin with [CLS], or another special"
+            )
+        member = {d: _member(classes[d.split("->")[1]], _own(d)) for d in DIRECTIONS}
+        count = torch.cat([member[d].sum(dim=1) for d in DIRECTIONS], dim=-1).cpu().numpy()
+        return cls([example.image_id for example in layout.examples], member, count)
+
+
+def _member(classes: Tensor, own: PositionClass) -> Tensor:
+    import torch
+
+    return exact(torch.stack([classes == own, classes == PositionClass.SPECIAL], dim=-1))
 
 
 def _own(direction: str) -> PositionClass:
     return PositionClass.TEXT if direction == DIRECTIONS[0] else PositionClass.IMAGE
-
-
-def _row(block: Tensor) -> np.ndarray:
-    """`(example, head, query, key)` -> the [CLS] row `(example, head, key)` in float64."""
-    return block[:, :, CLS, :].detach().cpu().double().numpy()
 
 
 def _even(count: np.ndarray) -> np.ndarray:
@@ -243,9 +277,9 @@ def _ratio(num: np.ndarray, den: np.ndarray) -> np.ndarray:
 
 
 def _mean(heads: np.ndarray) -> np.ndarray:
-    """`(example, head, cell)` -> `(example, 1, cell)`: mean over the heads in which the cell is defined."""
+    """`(..., head, cell)` -> `(..., 1, cell)`: mean over the heads in which the cell is defined."""
     known = ~np.isnan(heads)
-    return _ratio(np.where(known, heads, 0.0).sum(axis=1, keepdims=True), known.sum(axis=1, keepdims=True))
+    return _ratio(np.where(known, heads, 0.0).sum(axis=-2, keepdims=True), known.sum(axis=-2, keepdims=True))
 
 
 def _layer_rows(sums: ImageSums, key: Any, seed: int, replicates: int) -> Iterator[dict[str, Any]]:
