@@ -56,8 +56,10 @@ def cost_table(
     if repeats < 1 or batch_size < 1:
         raise ValueError(f"batch_size={batch_size}, repeats={repeats} came; expected at least 1 of each")
     batch = model.prepare(batch_examples)
-    bare = _seconds(lambda: model.run(batch), repeats) / len(batch_examples)
-    traced = _seconds(lambda: model.run(batch, on_layer=lambda layer: None), repeats) / len(batch_examples)
+    bare = _seconds(model, lambda: model.run(batch), repeats) / len(batch_examples)
+    traced = _seconds(model, lambda: model.run(batch, on_layer=lambda layer: None), repeats) / len(
+        batch_examples
+    )
     size = sum(p.numel() * p.element_size() for p in model.module.parameters())
     row = {
         "weights": model.n_parameters / 1e6,
@@ -73,15 +75,25 @@ def cost_table(
     return pd.DataFrame([row], index=pd.Index([model.name], name="model"))
 
 
-def _seconds(run: Callable[[], object], repeats: int) -> float:
-    """Median wall-clock seconds of a call, after one that does not count."""
-    run()
+def _seconds(model: VLModel, run: Callable[[], object], repeats: int) -> float:
+    """Median wall-clock seconds of a call, after one that does not count, until the device has done it."""
     taken = []
-    for _ in range(repeats):
+    for _ in range(repeats + 1):
         start = time.perf_counter()
         run()
+        finished(model.device)
         taken.append(time.perf_counter() - start)
-    return median(taken)
+    return median(taken[1:])
+
+
+def finished(device: torch.device) -> None:
+    """Wait until a GPU has done what was asked of it: it goes on while Python does."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def peak_memory() -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RESTARTS = 40  # mean AMI of 200 pairs, each layer of mini-uniter and mini-lxmert: within 0.004 of 200 starts
 MAX_ITERATIONS = 100
+SHRINK = 0.7  # of the starts of a set: fewer that still move go on without the others
 TIE = 1e-9  # runs whose inertia differs by less than this share of the variance are equal: the first is taken
 COLLAPSED = 1e-20  # of the squared length of the states: less variance than this is rounding
 
@@ -171,50 +172,102 @@ def _descend(products: Products, mask: Tensor, chosen: tuple[Tensor, Tensor], ma
 
     mask = mask.unsqueeze(1)
     members = (_distances(products, chosen[1]) < _distances(products, chosen[0])).to(mask.dtype) * mask
+    found = members.clone()
+    slots = torch.arange(members.shape[1], device=members.device).expand(members.shape[:2])
     for _ in range(max_iterations):
-        near, far = _to_means(products, members, mask)
-        moved = (near < far).to(mask.dtype) * mask
-        settled = (moved == members).all(dim=-1, keepdim=True)
-        if bool(settled.any()):
-            moved = torch.where(settled, _move_one(products, members, mask, (near, far)), moved)
-        if bool((moved == members).all()):
+        moved = _step(products, members, mask)
+        going = (moved != members).any(dim=-1)
+        found.scatter_(1, slots.unsqueeze(-1).expand_as(moved), moved)
+        most = int(going.sum(dim=1).max())
+        if not most:
             break
+        if most < SHRINK * members.shape[1]:  # go on without most of those that have come to rest
+            first = going.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+            slots, moved = slots.gather(1, first), _rows(moved, first)
         members = moved
-    return members
+    return found
 
 
-def _move_one(products: Products, members: Tensor, mask: Tensor, distances: tuple[Tensor, Tensor]) -> Tensor:
-    """Members after the move of one point that lowers the inertia most (Hartigan's step); the same if none.
-
-    A point at squared distance d from the mean of its own part of n points, itself included, takes
-    n / (n - 1) d with it; in the other part, of m points without it, it costs m / (m + 1) times its squared
-    distance there, and nothing in an empty one.
-    """
-    import torch
-
-    inside, diagonal = members > 0, products.diagonal.unsqueeze(1)
-    one, two = (part.sum(dim=-1, keepdim=True) for part in (members, mask - members))
-    near, far = (diagonal + distance for distance in distances)
-    n, m = torch.where(inside, one, two), torch.where(inside, two, one)
-    leave = torch.where(n > 1, torch.where(inside, near, far) * n / (n - 1).clamp(min=1), 0.0)
-    join = torch.where(m > 0, torch.where(inside, far, near) * m / (m + 1), 0.0)
-    gain, best = torch.where(mask > 0, leave - join, -torch.inf).max(dim=-1, keepdim=True)
-    worth = gain > TIE * products.diagonal.sum(dim=-1)[:, None, None]
-    return torch.where(worth, members.scatter(-1, best, 1 - members.gather(-1, best)), members)
+def _rows(members: Tensor, chosen: Tensor) -> Tensor:
+    """`(set, restart, position)` -> the chosen restarts `(set, chosen)` of each set."""
+    return members.gather(1, chosen.unsqueeze(-1).expand(-1, -1, members.shape[-1]))
 
 
-def _to_means(products: Products, members: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances of every point to the means of both parts, less K_ii; infinite for an empty part.
-
-    Points are centred, so the inner products with the other part's sum are those with this one's, negated.
-    """
+def _step(products: Products, members: Tensor, mask: Tensor) -> Tensor:
+    """Members after one of Lloyd's steps; where that changes nothing, after the best move of one point."""
     import torch
 
     sums = products.apply(members)
-    within = (sums * members).sum(dim=-1, keepdim=True)
-    one, two = (part.sum(dim=-1, keepdim=True) for part in (members, mask - members))
-    near = torch.where(one > 0, within / one.square() - 2 * sums / one, torch.inf)
-    return near, torch.where(two > 0, within / two.square() + 2 * sums / two, torch.inf)
+    parts = _Parts.of(sums, members, mask)
+    moved = (sums > parts.border()).to(mask.dtype) * mask
+    settled = (moved == members).all(dim=-1, keepdim=True)
+    gain, best = parts.gain(products.diagonal.unsqueeze(1), sums, members, mask).max(dim=-1, keepdim=True)
+    worth = settled & (gain > TIE * products.diagonal.sum(dim=-1)[:, None, None])
+    changed = members.scatter(-1, best, 1 - members.gather(-1, best))
+    return torch.where(worth, changed, torch.where(settled, members, moved))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Both parts of each split: `(set, restart, 1)` each.
+
+    A point's squared distance to the mean of one part is K_ii + `near` - 2 s_i / one, and to that of the
+    other K_ii + `far` + 2 s_i / two, where s is K times the members: points are centred, so the inner
+    products with the other part's sum are those with this one's, negated.
+
+    Attributes
+    ----------
+    one, two
+        How many points.
+    near, far
+        Squared lengths of the means.
+    """
+
+    one: Tensor
+    two: Tensor
+    near: Tensor
+    far: Tensor
+
+    @classmethod
+    def of(cls, sums: Tensor, members: Tensor, mask: Tensor) -> _Parts:
+        """From K times the members, and the members."""
+        within = (sums * members).sum(dim=-1, keepdim=True)
+        one, two = (part.sum(dim=-1, keepdim=True) for part in (members, mask - members))
+        return cls(one, two, *(within / part.clamp(min=1).square() for part in (one, two)))
+
+    def border(self) -> Tensor:
+        """Above this s, the mean of the one part is nearer (Lloyd's step); infinite where one is empty."""
+        import torch
+
+        middle = (self.near - self.far) / (2 / self.one + 2 / self.two)
+        middle = torch.where(self.one > 0, middle, torch.inf)
+        return torch.where(self.two > 0, middle, -torch.inf)
+
+    def gain(self, diagonal: Tensor, sums: Tensor, members: Tensor, mask: Tensor) -> Tensor:
+        """How much lower the inertia is once a point has moved to the other part (Hartigan); -inf on padding.
+
+        A point at squared distance d from the mean of its own part of n points, itself included, takes
+        n / (n - 1) d with it; in the other part, of m points without it, it costs m / (m + 1) times its
+        squared distance there, and nothing in an empty one.
+        """
+        import torch
+
+        out = _moving(self.one, self.near, self.two, self.far, diagonal, -sums)
+        back = _moving(self.two, self.far, self.one, self.near, diagonal, sums)
+        return torch.where(mask > 0, torch.where(members > 0, out, back), -torch.inf)
+
+
+def _moving(n: Tensor, own: Tensor, m: Tensor, other: Tensor, diagonal: Tensor, sums: Tensor) -> Tensor:
+    """The gain where each point lies in the part of `n` points; `sums` are negated for the one part.
+
+    n / (n - 1) (K + own + 2 s / n) - m / (m + 1) (K + other - 2 s / m), as K times something, plus s times
+    something, plus something; 0 for leaving nothing behind, and for joining nothing.
+    """
+    alone = (n <= 1).to(n.dtype)
+    leave = (1 - alone) / (n - 1).clamp(min=1)  # 1 / (n - 1)
+    join = (m > 0).to(m.dtype) / (m + 1)  # 1 / (m + 1)
+    still = n * leave * own - m * join * other
+    return (still + diagonal * (n * leave - m * join)).addcmul(sums, 2 * (leave + join))
 
 
 def _inertia(products: Products, mask: Tensor, members: Tensor) -> Tensor:

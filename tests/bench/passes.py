@@ -15,6 +15,7 @@ from tests.bench import subjects
 from tests.bench.meter import in_turns, with_memory
 from value_nb.batches import batches
 from value_nb.collecting import Dispatcher, collect
+from value_nb.cost import finished
 from value_nb.data.example import Example
 from value_nb.layout import LayerBatch
 from value_nb.models.base import Batch, VLModel
@@ -63,8 +64,7 @@ def once(model: VLModel, batch: Batch, probes: Sequence[Probe]) -> None:
         model.run(batch, on_layer=listener)
     if listener:
         listener.settle()
-    if model.device.type == "cuda":
-        torch.cuda.synchronize()
+    finished(model.device)
 
 
 def as_joint_bert(model: VLModel, batch: Batch) -> Any:
@@ -83,7 +83,7 @@ def as_joint_bert(model: VLModel, batch: Batch) -> Any:
             out = bert(inputs_embeds=states, output_attentions=keep)
             if keep:
                 reduce(model, batch, probes, out.attentions, cut)
-        _wait(model)
+        finished(model.device)
 
     return run
 
@@ -100,7 +100,7 @@ def as_vilt(model: Any, batch: Batch) -> Any:
             out = model.backbone(**eager, output_attentions=keep)
             if keep:
                 reduce(model, batch, probes, out.attentions, cut)
-        _wait(model)
+        finished(model.device)
 
     return run
 
@@ -126,7 +126,7 @@ def as_lxmert(model: VLModel, batch: Batch) -> Any:
                 for number, block in enumerate(out.cross_encoder_attentions, start=1):
                     listen(LayerBatch(batch.layout, "cross", number, {}, {"text->image": block}, False))
                 listen.settle()
-        _wait(model)
+        finished(model.device)
 
     return run
 
@@ -140,11 +140,6 @@ def reduce(model: VLModel, batch: Batch, probes: Sequence[Probe], maps: Any, cut
         }
         listen(LayerBatch(batch.layout, "joint", number, {}, blocks, True))
     listen.settle()
-
-
-def _wait(model: VLModel) -> None:
-    if model.device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def devices() -> list[tuple[str, str]]:
@@ -203,7 +198,6 @@ def whole_passes(quick: bool) -> list[dict[str, Any]]:
             IN_TURN: partial(_in_turn, model, pool, size),
             AHEAD: partial(_pass, model, pool, size, ()),
             ALL: partial(_pass, model, pool, size, attention_probes()),
-            "with fusion, too": partial(_pass, model, pool, size, [*attention_probes(), vnb.FusionDegree()]),
         }
         rows = in_turns(runs, 1 if quick else 3, BARE)
         found.append({"where": f"{device} {dtype}", "pairs": n, "batch_size": size, "rows": rows})
@@ -217,7 +211,7 @@ def _in_turn(model: VLModel, pool: Sequence[Example], size: int) -> None:
 
 def _pass(model: VLModel, pool: Sequence[Example], size: int, probes: Sequence[Probe]) -> None:
     collect(model, pool, [probe.fresh(0) for probe in probes], batch_size=size)
-    _wait(model)
+    finished(model.device)
 
 
 def miniature(quick: bool) -> dict[str, Any]:
