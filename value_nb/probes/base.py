@@ -80,7 +80,10 @@ class Probe(ABC):
 
     @abstractmethod
     def update(self, batch: LayerBatch) -> None:
-        """Take in one layer of one batch; nothing of the batch is written into or kept."""
+        """Take in one layer of one batch; nothing of it is written into, or kept after the pass.
+
+        To fetch numbers from a GPU in every layer keeps it waiting: `value_nb.probes.batchwise`.
+        """
 
     def settle(self) -> None:
         """Take in what still waits; called when a pass over examples is over."""
