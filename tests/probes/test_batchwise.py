@@ -89,21 +89,24 @@ def test_whoever_reads_it_misses_nothing(make: Any) -> None:
     (seen,) = collect(model, examples, [make().fresh()], batch_size=4).probes
     wanted = seen.rows(replicates=5)
     assert wanted
-    by_hand = make().fresh()
-    for part in (examples[:4], examples[4:]):
-        hand_out = Dispatcher(model, [by_hand])
-        model.run(model.prepare(part), on_layer=hand_out)
-    state = by_hand.state()
+    alone, kept, merged = (updated(make().fresh(), model, (examples[:4], examples[4:])) for _ in range(3))
+    assert alone._waiting, "the last batch waits"
+    state = kept.state()
     assert not AT_HAND & state.keys()
-    assert by_hand._layout is None and not by_hand._waiting
-    other = make().fresh().restore(state)
-    merged = make().fresh().merge(by_hand)
-    for probe in (by_hand, other, merged):
+    assert kept._layout is None and not kept._waiting
+    for probe in (alone, make().fresh().restore(state), make().fresh().merge(merged)):
         found = probe.rows(replicates=5)
         assert sorted(map(named, found)) == sorted(map(named, wanted))
         values = [[row["value"] for row in sorted(rows, key=named)] for rows in (found, wanted)]
         if make is not Sums:  # which adds up whole batches
             np.testing.assert_allclose(*values, atol=1e-6)
+
+
+def updated(probe: Batchwise, model: Any, parts: Sequence[Any]) -> Batchwise:
+    """The probe after the layers of some batches, with nobody to say that the pass is over."""
+    for part in parts:
+        model.run(model.prepare(part), on_layer=Dispatcher(model, [probe]))
+    return probe
 
 
 def named(row: dict[str, Any]) -> str:

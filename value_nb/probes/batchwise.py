@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -70,6 +70,12 @@ class Batchwise(Probe):
         """What it has added up; the batch at hand is over."""
         self.settle()
         return {name: value for name, value in super().state().items() if name not in AT_HAND}
+
+    def merge(self, other: Self) -> Self:
+        """A new probe that has seen what both have, their last batches included."""
+        self.settle()
+        other.settle()
+        return super().merge(other)
 
 
 AT_HAND = frozenset({"_layout", "_about", "_waiting"})
