@@ -153,7 +153,7 @@ def region_models(quick: bool) -> dict[str, Any]:
     found = {}
     for device, dtype in devices():
         size = 4 if quick else 16 if device == "cpu" else 64
-        repeats = 2 if quick else 5
+        repeats = 2 if quick else 15  # a budget hangs on it, and five rounds scatter by a fifth
         model = subjects.gated("uniter", device, dtype, **(SHALLOW["uniter"] if quick else {}))
         where = f"{device} {dtype}"
         batch = model.prepare(subjects.pairs(size))
