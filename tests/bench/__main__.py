@@ -1,4 +1,4 @@
-"""Measure and write the page: `python -m tests.bench [--quick] [--only SECTION ...] [--out PAGE]`.
+"""Measure and write the page: `python -m tests.bench [--quick] [--only SECTION ... [--renew]] [--out PAGE]`.
 
 Each section runs in a process of its own, so that none inherits another's memory, and leaves a file in
 build/bench. A run that was cut off goes on with the sections that it had not done.
@@ -51,8 +51,8 @@ def main(given: list[str] | None = None) -> int:
     names = asked.only or [*sections()]
     folder = asked.folder / ("quick" if asked.quick else "full")
     failed = [name for name in names if not _done(folder, name) and not _run(folder, name, asked.quick)]
-    write(folder, asked.out, asked.quick)
-    if not failed and not asked.only:
+    write(folder, asked.out, asked.quick, asked.renew)
+    if not failed and (asked.renew or not asked.only):
         for name in names:  # the next call measures anew
             (folder / f"{name}.json").unlink()
     print(f"{asked.out}" + (f"; failed: {', '.join(failed)}" if failed else ""))
@@ -63,10 +63,14 @@ def _asked(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke test of under two minutes")
     parser.add_argument("--only", nargs="*", choices=[*sections()], help="these sections")
+    parser.add_argument("--renew", action="store_true", help="into the page there is, of the same machine")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where unfinished runs lie")
     parser.add_argument("--section", help=argparse.SUPPRESS)
-    return parser.parse_args(given)
+    asked = parser.parse_args(given)
+    if asked.renew and not asked.out.is_file():
+        parser.error(f"--renew: there is no page {asked.out}; leave it out to write one")
+    return asked
 
 
 def _done(folder: Path, name: str) -> bool:
@@ -94,13 +98,16 @@ def _leave(folder: Path, name: str, quick: bool) -> None:
     part.replace(folder / f"{name}.json")
 
 
-def write(folder: Path, page: Path, quick: bool) -> None:
-    """The page of what lies in the folder."""
+def write(folder: Path, page: Path, quick: bool, renew: bool = False) -> None:
+    """The page of what lies in the folder, or that in the page there is."""
     from tests.bench import report
+    from tests.bench.renew import renewed
 
     there = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("[!.]*.json")}
     found = {name: one["found"] for name, one in there.items() if one["found"]}
     text = report.page(found, {name: one["taken"] for name, one in there.items()}, quick)
+    if renew:
+        text = renewed(page.read_text(encoding="utf-8"), text)
     page.parent.mkdir(parents=True, exist_ok=True)
     part = page.with_name(f".{page.name}.part")
     part.write_text(text, encoding="utf-8")

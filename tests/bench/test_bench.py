@@ -12,6 +12,7 @@ import pytest
 
 from tests.bench import __main__ as command
 from tests.bench import classifiers, growth, meter, passes, report, senteval, series, subjects
+from tests.bench.renew import renewed
 from tests.browser import chromium
 from tests.browser.latency import LARGE
 from tests.tiny import tiny_examples, tiny_model
@@ -198,6 +199,24 @@ def test_the_page_has_a_table_for_each_section_and_names_the_rest() -> None:
     tables = [part for part in text.split("\n\n") if part.startswith("| ")]
     for part in tables:
         assert len({line.count("|") - line.count("\\|") for line in part.strip().splitlines()}) == 1, part
+
+
+def test_a_section_measured_again_takes_its_place_in_the_page() -> None:
+    """Its table and its budgets are new, all else stands as it was, and the page says so."""
+    importing = {"importing": {"value_nb": [0.2, 0.1, 0.3]}}
+    shape = {"bare": {"seconds": [1.0], "peak": 1e6}, "all": {"seconds": [2.0], "ratio": [2.0], "peak": 1e6}}
+    shapes = {"shapes": [{"layers": 3, "heads": 2, "regions": 36, **shape}]}
+    old = report.page(importing | shapes, {"importing": 60.0, "shapes": 60.0}, False)
+    new = report.page({"importing": {"value_nb": [0.4, 0.3, 0.5]}}, {"importing": 60.0}, False)
+    for _ in range(2):
+        old = renewed(old, new)
+        assert "| value_nb | 0.400 | 0.300 | 0.500 |" in old and "0.200" not in old
+        assert "| `import value_nb` | 0.3 s | 0.400 s (0.300 to 0.500) | **missed** |" in old
+        assert old.count("3 layers, 2 heads") == 1
+        assert old.count("Measured in 2.0 minutes; again, by themselves: Import.\n") == 1
+    assert report.page(shapes, {"shapes": 60.0}, False).count("not measured") == 9
+    with pytest.raises(ValueError, match="measure the whole page"):
+        renewed(old, new.replace("GPU: ", "GPU: another "))
 
 
 def test_cells_cannot_break_a_table() -> None:
